@@ -1,0 +1,174 @@
+"""Every column of every table, once: type, unit, coordinate base, one sentence, source.
+
+A table names its columns from here (`kgp.tables`), the written Delta columns carry these sentences as comments,
+and `docs/TABLES.md` is generated from them. Types are Arrow types: they are exact, need no Spark, and map one to
+one to Spark's and Delta's.
+
+How `calls` is laid out
+    The column gives back alleles, ploidy and phase of every sample exactly, together with `dosages`. It is null
+    in rows without genotypes. Its first byte is a layout code:
+
+    ``1``  Every genotype is diploid, phased and made of allele 0 and this row's ALT (or is ``.|.``). The bits that
+           follow (most significant first, padded with 0) tell for each sample with dosage 1, in sample order,
+           whether the ALT stands first (``1|0``).
+    ``2``  Every genotype is diploid, unphased, ascending and made of allele 0 and this row's ALT (or is ``./.``):
+           nothing follows, `dosages` tell everything.
+    ``0``  Anything else: the GT texts of all samples as UTF-8, joined by tabs, as they stand in the file.
+
+    In layouts 1 and 2 the record has one ALT, so this row's ALT is allele 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+__all__ = ["TERMS", "Term", "term"]
+
+BOOL = pa.bool_()
+BIGINT = pa.int64()
+BINARY = pa.binary()
+DOUBLE = pa.float64()
+INT = pa.int32()
+STRING = pa.string()
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+TEXTS = pa.list_(STRING)
+TEXT_BY_NAME = pa.map_(STRING, STRING)
+COUNT_BY_NAME = pa.map_(STRING, BIGINT)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One column, wherever it occurs.
+
+    Args:
+        name: the column's name.
+        type: its Arrow type.
+        description: one sentence.
+        unit: what a number counts or measures, for example ``bp`` or ``copies``.
+        base: ``0-based`` or ``1-based`` for coordinates.
+        source: the standard or the file that the meaning comes from.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    unit: str | None = None
+    base: str | None = None
+    source: str | None = None
+
+    @property
+    def comment(self) -> str:
+        """The sentence that the Delta column carries.
+
+        >>> term("start").comment
+        'First base of REF. [bp, 0-based; VCF POS - 1]'
+        """
+        notes = "; ".join(filter(None, (", ".join(filter(None, (self.unit, self.base))), self.source)))
+        return f"{self.description} [{notes}]" if notes else self.description
+
+
+_ALL = (
+    # -- where a row comes from
+    Term("load_id", STRING, "The load that wrote this row: a key of `loads`."),
+    Term("source", STRING, "Archive release or collection, as in `kgp sources`."),
+    Term("path", STRING, "Where the file was read from."),
+    Term("content_id", STRING, "Identity of the file's content: md5:… or etag:…:size."),
+    Term("size", BIGINT, "Size of the file.", unit="bytes"),
+    Term("target", STRING, "The table that the load fills."),
+    Term("subject", STRING, "What the rows belong to: a callset, an expression dataset, or the panel."),
+    Term("build", STRING, "Reference build of the coordinates: NCBI36, GRCh37 or GRCh38."),
+    Term("selection", TEXT_BY_NAME, "Part of the file that was asked for (contigs, regions, strictness)."),
+    Term("reader", STRING, "Engine that read the file: builtin or glow for VCF, else the format's name."),
+    Term("reader_reason", STRING, "Why that engine was taken."),
+    Term("versions", TEXT_BY_NAME, "Versions of kgp, its parser, Spark and Delta that wrote the rows."),
+    Term("rows_in", BIGINT, "Records in the selected part of the file, counted from the raw text.", unit="records"),
+    Term("rows_out", BIGINT, "Records that became rows, counted in the written table.", unit="records"),
+    Term("rows_quarantined", BIGINT, "Records that could not be loaded: rows of `quarantine`.", unit="records"),
+    Term("alleles_out", BIGINT, "Rows that the load wrote to its target table.", unit="rows"),
+    Term("warnings", COUNT_BY_NAME, "What was odd but loaded, and how often."),
+    Term("loaded_at", TIMESTAMP, "When the load was committed."),
+    Term("seconds", DOUBLE, "How long the load took.", unit="s"),
+    Term("header", STRING, "The file's header lines as they stand in it."),
+    Term("offset", BIGINT, "Place of the line: BGZF virtual offset, else byte offset of the uncompressed text.", base="0-based"),
+    Term("reason", STRING, "Why the record could not be loaded."),
+    Term("line", BINARY, "The whole line, byte for byte, without its line end."),
+    # -- people
+    Term("sample_id", STRING, "The person, as in the archives' VCF headers (HG00096).", source="1000 Genomes panel"),
+    Term("sex", STRING, "male, female, or null where not known.", source="1000 Genomes panel"),
+    Term("population", STRING, "Population code of 26 (CEU).", source="1000 Genomes panel"),
+    Term("superpopulation", STRING, "AFR, AMR, EAS, EUR or SAS.", source="1000 Genomes panel"),
+    Term("family_id", STRING, "Family of the pedigree.", source="1000 Genomes pedigree"),
+    Term("father_id", STRING, "Father in the pedigree; null where not named.", source="1000 Genomes pedigree"),
+    Term("mother_id", STRING, "Mother in the pedigree; null where not named.", source="1000 Genomes pedigree"),
+    Term("relationship", STRING, "Place in the family, as the pedigree words it.", source="1000 Genomes pedigree"),
+    Term("callset", STRING, "A released set of genotypes with one sample order (phase3, high_coverage)."),
+    Term("sample_index", INT, "Place of the sample in the callset's arrays.", base="0-based"),
+    # -- variants
+    Term("contig", STRING, "Contig, canonical by the build's alias table (22 in GRCh37, chr22 in GRCh38)."),
+    Term("source_contig", STRING, "Contig as the file spells it."),
+    Term("start", BIGINT, "First base of REF.", unit="bp", base="0-based", source="VCF POS - 1"),
+    Term("end", BIGINT, "One past the last base: INFO END where given, else start + length of REF.", unit="bp", base="0-based"),
+    Term("record_id", BIGINT, "Number of the record, unique in its load and ascending in file order."),
+    Term("ref", STRING, "Reference allele.", source="VCF REF"),
+    Term("alt", STRING, "This row's alternate allele; null where the record has none.", source="VCF ALT"),
+    Term("alt_index", INT, "Number of the ALT in its record, as in GT; 0 where the record has none.", base="1-based", source="VCF"),
+    Term("n_alts", INT, "ALT alleles of the record.", unit="alleles"),
+    Term("variant_id", STRING, "contig_pos_ref_alt, for symbolic alleles with _END, with #n where it would repeat."),
+    Term("vcf_id", STRING, "ID column verbatim; null for '.'.", source="VCF ID"),
+    Term("rsid", STRING, "First rs number among the IDs.", source="VCF ID"),
+    Term("qual", DOUBLE, "Phred-scaled quality; null for '.'.", source="VCF QUAL"),
+    Term("filters", TEXTS, "FILTER entries ([PASS] where passed); null for '.'.", source="VCF FILTER"),
+    Term("info", TEXT_BY_NAME, "INFO as text; Number=A, R and G entries cut to this ALT; a flag's value is ''.", source="VCF INFO"),
+    Term("ac", INT, "Copies of this ALT among the called alleles, computed from the genotypes.", unit="alleles"),
+    Term("an", INT, "Called alleles, computed from the genotypes.", unit="alleles"),
+    Term("af", DOUBLE, "ac / an; null where nothing is called.", unit="fraction"),
+    Term("maf", DOUBLE, "min(af, 1 - af).", unit="fraction"),
+    Term("n_missing", INT, "Samples with a missing allele in their genotype.", unit="samples"),
+    Term("dosages", pa.list_(pa.int8()), "Copies of this ALT a sample in callset order; null where missing.", unit="copies", source="VCF GT"),
+    Term("expected_dosages", pa.list_(pa.float32()), "Expected copies of this ALT a sample, from DS or else GP.", unit="copies", source="VCF DS, GP"),
+    Term("calls", BINARY, "What gives back alleles, ploidy and phase exactly; layout in kgp.terms.", source="VCF GT"),
+    Term("formats", pa.map_(STRING, TEXTS), "Other FORMAT fields as text, a value a sample; null where GT is all.", source="VCF FORMAT"),
+    # -- expression
+    Term("dataset", STRING, "Accession of an expression dataset (E-GEUV-1)."),
+    Term("run_id", STRING, "Sequencing run or array: the column of the expression matrix."),
+    Term("evidence", STRING, "What says that the run belongs to the person."),
+    Term("phenotype_id", STRING, "Measured gene, transcript, miRNA or probe, version kept (ENSG00000100376.7)."),
+    Term("gene_id", STRING, "Stable id of the gene without its version."),
+    Term("gene_name", STRING, "Symbol of the gene."),
+    Term("group_id", STRING, "Phenotypes tested together (the transcripts of a gene)."),
+    Term("strand", STRING, "+ or -."),
+    Term("tss", BIGINT, "Transcription start.", unit="bp", base="1-based"),
+    Term("unit", STRING, "Unit of the values: rpkm, tpm, count, log2_intensity or unknown."),
+    Term("value", DOUBLE, "Measured expression in the dataset's unit."),
+    # -- matrices
+    Term("matrix_id", STRING, "Hash of the parameters and the load ids that a matrix set was built from."),
+    Term("name", STRING, "Name that a person gave the matrix set; unique in the lake."),
+    Term("parameters", TEXT_BY_NAME, "Parameters that the set was built with."),
+    Term("load_ids", TEXTS, "Loads whose rows the set was built from, ascending."),
+    Term("table_versions", COUNT_BY_NAME, "Delta version of each table that was read."),
+    Term("sample_ids", TEXTS, "People of the set: the order of every `values` array."),
+    Term("run_ids", TEXTS, "Run taken for each person, in the same order."),
+    Term("n_samples", INT, "People in the set.", unit="samples"),
+    Term("n_variants", BIGINT, "Genotype rows of the set.", unit="variants"),
+    Term("n_phenotypes", BIGINT, "Phenotype rows of the set.", unit="phenotypes"),
+    Term("n_covariates", INT, "Covariate rows of the set.", unit="covariates"),
+    Term("dropped", COUNT_BY_NAME, "How many people, phenotypes and variants were left out, by reason."),
+    Term("dropped_samples", TEXT_BY_NAME, "Each person or run that was left out, with the reason."),
+    Term("built_at", TIMESTAMP, "When the set was committed."),
+    Term("covariate_id", STRING, "Name of the covariate."),
+    Term("row_index", INT, "Place of the row in its matrix.", base="0-based"),
+    Term("values", pa.list_(DOUBLE), "Row of the matrix in the set's sample order; null where missing."),
+)
+
+TERMS: dict[str, Term] = {t.name: t for t in _ALL}
+
+
+def term(name: str) -> Term:
+    """The term of that name.
+
+    Raises:
+        KeyError: no such term; `kgp.terms` is the only place that makes one.
+    """
+    return TERMS[name]
