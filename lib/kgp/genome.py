@@ -118,7 +118,9 @@ def _make_build(name: str, prefix: str, par: tuple[tuple[int, int], ...]) -> Ref
     aliases["24"] = aliases["chr24"] = prefix + "Y"
     for contig in contigs:
         aliases.pop(contig, None)
-    return ReferenceBuild(name, MappingProxyType(contigs), MappingProxyType(aliases), par, _ASSEMBLY_NAMES[name])
+    return ReferenceBuild(
+        name, MappingProxyType(contigs), MappingProxyType(aliases), par, _ASSEMBLY_NAMES[name]
+    )
 
 
 # PAR1 and PAR2 of X: UCSC's hg18, hg19 and hg38 par tables.
@@ -138,7 +140,9 @@ def get_build(name: str) -> ReferenceBuild:
     for build in BUILDS.values():
         if name == build.name or name.lower() in build.assembly_names:
             return build
-    raise UsageError(f"There is no reference build '{name}'.", where="--build", mend=f"Use one of {', '.join(BUILDS)}.")
+    raise UsageError(
+        f"There is no reference build '{name}'.", where="--build", mend=f"Use one of {', '.join(BUILDS)}."
+    )
 
 
 def start_from_pos(pos: int) -> int:

@@ -34,6 +34,9 @@ class Table:
         partition_by: partition columns.
         checks: name → SQL predicate that every row satisfies; nulls must be allowed explicitly.
         sort_by: order of the rows within a file.
+        ledger: the table whose rows make this one's rows valid: `loads` (by load_id) or `eqtl_matrices` (by
+            matrix_id). Rows that their ledger does not know are the debris of a run that was cut off. None where
+            the table is a ledger itself or is always written as a whole.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Table:
     partition_by: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     sort_by: tuple[str, ...] = ()
+    ledger: str | None = "loads"
 
     def __post_init__(self) -> None:
         strangers = {*self.key, *self.partition_by, *self.sort_by} - set(self.columns)
@@ -57,6 +61,16 @@ class Table:
         """Names of all columns in order."""
         return self.required + self.optional
 
+    @property
+    def ledger_column(self) -> str | None:
+        """The column that the ledger is keyed by, or None where the table is its own ledger.
+
+        >>> from kgp.tables import EQTL_GENOTYPES, LOADS
+        >>> EQTL_GENOTYPES.ledger_column, LOADS.ledger_column
+        ('matrix_id', None)
+        """
+        return {"loads": "load_id", "eqtl_matrices": "matrix_id", None: None}[self.ledger]
+
     @cached_property
     def terms(self) -> tuple[Term, ...]:
         """The terms of all columns in order."""
@@ -66,7 +80,10 @@ class Table:
     def arrow_schema(self) -> pa.Schema:
         """Arrow schema with nullability and comments."""
         return pa.schema(
-            [pa.field(t.name, t.type, t.name not in self.required, {"comment": t.comment}) for t in self.terms]
+            [
+                pa.field(t.name, t.type, t.name not in self.required, {"comment": t.comment})
+                for t in self.terms
+            ]
         )
 
     @cached_property
@@ -77,7 +94,9 @@ class Table:
 
         return StructType(
             [
-                StructField(t.name, from_arrow_type(t.type), t.name not in self.required, {"comment": t.comment})
+                StructField(
+                    t.name, from_arrow_type(t.type), t.name not in self.required, {"comment": t.comment}
+                )
                 for t in self.terms
             ]
         )

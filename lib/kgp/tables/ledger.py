@@ -13,6 +13,7 @@ LOADS = Table(
     ),
     optional=("size", "build"),
     key=("load_id",),
+    ledger=None,
     checks={
         "nothing_lost": "rows_in = rows_out + rows_quarantined",
         "counts_not_negative": "rows_in >= 0 AND rows_out >= 0 AND rows_quarantined >= 0 AND alleles_out >= 0",

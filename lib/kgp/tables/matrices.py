@@ -13,6 +13,7 @@ EQTL_MATRICES = Table(
         "built_at",
     ),
     key=("matrix_id",),
+    ledger=None,
     checks={"not_empty": "n_samples > 0 AND n_variants > 0 AND n_phenotypes > 0"},
 )  # fmt: skip
 
@@ -22,6 +23,7 @@ EQTL_PHENOTYPES = Table(
     required=("matrix_id", "contig", "phenotype_id", "start", "end", "tss", "values"),
     optional=("strand", "gene_id", "gene_name", "group_id"),
     key=("matrix_id", "phenotype_id"),
+    ledger="eqtl_matrices",
     partition_by=("matrix_id", "contig"),
     checks={"place": "start >= 0 AND end > start"},
     sort_by=("start", "phenotype_id"),
@@ -35,6 +37,7 @@ EQTL_GENOTYPES = Table(
     ),
     optional=("vcf_id", "rsid"),
     key=("matrix_id", "variant_id"),
+    ledger="eqtl_matrices",
     partition_by=("matrix_id", "contig"),
     checks={"place": "start >= 0 AND end >= start", "af_is_fraction": "af >= 0 AND af <= 1"},
     sort_by=("start", "variant_id"),
@@ -45,6 +48,7 @@ EQTL_COVARIATES = Table(
     grain="covariate row of a matrix set",
     required=("matrix_id", "covariate_id", "row_index", "values"),
     key=("matrix_id", "covariate_id"),
+    ledger="eqtl_matrices",
     partition_by=("matrix_id",),
     sort_by=("row_index",),
 )

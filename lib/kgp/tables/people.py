@@ -12,6 +12,8 @@ SAMPLES = Table(
         "sex", "population", "superpopulation", "family_id", "father_id", "mother_id", "relationship",
     ),
     key=("sample_id",),
+    # Merged as a whole in one commit, so it is valid at any time; load_id is lineage only.
+    ledger=None,
     checks={
         "sex_known": "sex IS NULL OR sex IN ('male', 'female')",
         "superpopulation_known": "superpopulation IS NULL OR superpopulation IN ('AFR', 'AMR', 'EAS', 'EUR', 'SAS')",

@@ -1,0 +1,222 @@
+"""`Job` and the runner: what every job shares, so that a job itself is reads, verbs and writes.
+
+A job declares its params and the tables that it reads and writes; its `run` gets a `Context`, which refuses any
+other table. The runner opens the session, removes the debris of a run that was cut off, times the work and gives
+back a `Report`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
+
+from kgp.config import Config
+from kgp.errors import ContractError
+from kgp.io.delta import Lake
+from kgp.params import SessionParams
+from kgp.session import get_session
+from kgp.table import Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+P = TypeVar("P")
+
+
+@dataclass
+class Report:
+    """What a job did, for people and (as JSON) for schedulers.
+
+    Args:
+        job: the job's name.
+        changed: whether any table was written.
+        summary: one sentence.
+        rows: table → rows written.
+        details: further figures by name.
+        notes: what a person should know: warnings with counts, people left out, next steps.
+        seconds: wall time; set by the runner.
+    """
+
+    job: str
+    changed: bool
+    summary: str
+    rows: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+class Progress:
+    """Says what is going on: lines in a log, a live count of Spark tasks on a terminal.
+
+    Args:
+        stream: where to write; standard error by default.
+        quiet: write nothing.
+        every: seconds between two signs of life of one step in a log.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False, every: float = 10.0) -> None:
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self.every = every
+        self.began = time.monotonic()
+        self.spark: SparkSession | None = None
+        self._live = not quiet and self.stream.isatty()
+
+    def say(self, text: str) -> None:
+        """Write one line with the time since the start."""
+        if not self.quiet:
+            self.stream.write(f"{self._clear()}[{time.monotonic() - self.began:6.1f} s] {text}\n")
+            self.stream.flush()
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Announce a piece of work and show that it lives until it is done."""
+        self.say(text)
+        stop = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(text, stop), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+    def _watch(self, text: str, stop: threading.Event) -> None:
+        began = time.monotonic()
+        while not stop.wait(0.5 if self._live else self.every):
+            seconds = time.monotonic() - began
+            status = f"  … {text}: {seconds:.0f} s{self._tasks()}"
+            if self._live:
+                self.stream.write(self._clear() + status)
+                self.stream.flush()
+            else:
+                self.say(status.strip())
+        if self._live:
+            self.stream.write(self._clear())
+
+    def _tasks(self) -> str:
+        if self.spark is None:
+            return ""
+        try:
+            tracker = self.spark.sparkContext.statusTracker()
+            stages = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
+        except Exception:  # the session may be going down; a sign of life is not worth a failure
+            return ""
+        total = sum(s.numTasks for s in stages if s is not None)
+        done = sum(s.numCompletedTasks for s in stages if s is not None)
+        return f", {done}/{total} tasks" if total else ""
+
+    def _clear(self) -> str:
+        return "\r\033[K" if self._live else ""
+
+
+@dataclass(frozen=True)
+class Job(Generic[P]):
+    """One job.
+
+    Args:
+        name: as the script in jobs/ is called: load_variants.
+        summary: one line for --help.
+        params: the dataclass of its options.
+        reads: tables that it may read.
+        writes: tables that it may write (and read).
+        run: does the work.
+    """
+
+    name: str
+    summary: str
+    params: type[P]
+    reads: tuple[Table, ...]
+    writes: tuple[Table, ...]
+    run: Callable[[Context, P], Report]
+
+
+class Context:
+    """What a running job may touch: the session, and the tables that it declared.
+
+    Args:
+        spark: the session.
+        lake: where the tables are.
+        progress: where to say what is going on.
+        job: the job, for its declarations.
+    """
+
+    def __init__(self, spark: SparkSession, lake: Lake, progress: Progress, job: Job[Any]) -> None:
+        self.spark = spark
+        self.progress = progress
+        self.began = time.monotonic()
+        self._lake = lake
+        self._job = job
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the job began."""
+        return time.monotonic() - self.began
+
+    def read(self, table: Table) -> DataFrame:
+        """Valid rows of a declared table."""
+        self._declared(table, self._job.reads + self._job.writes)
+        return self._lake.read(table)
+
+    def read_written(self, table: Table, where: str) -> DataFrame:
+        """Rows that this job has just written, valid or not yet."""
+        self._declared(table, self._job.writes)
+        return self._lake.read_all(table).where(where)
+
+    def version(self, table: Table) -> int | None:
+        """Newest Delta version of a declared table."""
+        self._declared(table, self._job.reads + self._job.writes)
+        return self._lake.version(table)
+
+    def create(self, table: Table) -> None:
+        """Make sure that a table that this job writes exists, with rows or without."""
+        self._declared(table, self._job.writes)
+        self._lake.create(table)
+
+    def replace(self, table: Table, rows: DataFrame, where: str | None) -> None:
+        """Replace a slice of a declared table in one commit."""
+        self._declared(table, self._job.writes)
+        self._lake.replace(table, rows, where, note=f"kgp {self._job.name}")
+
+    def remove_debris(self) -> dict[str, list[str]]:
+        """Remove from the tables that this job writes what their ledger does not name: table → ledger ids."""
+        return self._lake.remove_debris(self._job.writes)
+
+    def check_key(self, table: Table, where: str | None = None) -> None:
+        """Refuse repeated keys in a declared table's slice."""
+        self._declared(table, self._job.writes)
+        self._lake.check_key(table, where)
+
+    def _declared(self, table: Table, tables: tuple[Table, ...]) -> None:
+        if table not in tables:
+            raise ContractError(f"It does not declare table {table.name}.", where=f"job {self._job.name}")
+
+
+def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None = None) -> Report:
+    """Run a job against the configured lake.
+
+    Raises:
+        KgpError: what a person can mend; the lake is as it was, or holds debris that the next run removes.
+    """
+    progress = progress or Progress()
+    with progress.step("starting Spark"):
+        spark = get_session(config.params(SessionParams), app_name=f"kgp {job.name}")
+    progress.spark = spark
+    context = Context(spark, Lake(spark, config.lake), progress, job)
+    for table, ids in context.remove_debris().items():
+        progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")
+    report = job.run(context, params)
+    report.seconds = context.seconds
+    progress.say(f"{job.name}: {report.summary}")
+    return report

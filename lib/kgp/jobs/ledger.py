@@ -1,0 +1,127 @@
+"""What every load job does around its own work: is there anything to do, and what was done."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyspark
+
+import kgp
+from kgp.errors import CheckError
+from kgp.io.delta import in_list, make_rows, quote
+from kgp.io.storage import content_id, file_size
+from kgp.job import Context
+from kgp.tables import LOADS
+from kgp.transforms.loads import Decision, EarlierLoad, LoadIdentity, decide_load
+
+# Raised where a parser's rows change for the same file: the next load then replaces them.
+PARSER_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class FileLoad:
+    """A file that is to be loaded, compared with what the ledger knows.
+
+    Args:
+        path: the file's URL or path.
+        size: bytes.
+        identity: what the load is identified by.
+        decision: whether there is work to do, and what it replaces.
+    """
+
+    path: str
+    size: int
+    identity: LoadIdentity
+    decision: Decision
+
+    @property
+    def load_id(self) -> str:
+        """Key of the load."""
+        return self.identity.load_id
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier load holds all of it."""
+        return self.decision.covered_by is not None
+
+    @property
+    def slice(self) -> str:
+        """Predicate of the rows that this load writes."""
+        return in_list("load_id", [self.load_id])
+
+
+@dataclass(frozen=True)
+class LoadCounts:
+    """What became of the records of a file; `rows_in` is counted from the raw text."""
+
+    rows_in: int
+    rows_out: int
+    rows_quarantined: int
+    alleles_out: int
+    warnings: Mapping[str, int]
+
+
+def plan_load(
+    context: Context,
+    path: str,
+    *,
+    target: str,
+    subject: str,
+    build: str = "",
+    selection: Mapping[str, str] | None = None,
+) -> FileLoad:
+    """Identify a file's content and look it up among the earlier loads of the same target and subject."""
+    identity = LoadIdentity(target, subject, content_id(path), build, dict(selection or {}), PARSER_VERSION)
+    rows = context.read(LOADS).where(f"target = {quote(target)} AND subject = {quote(subject)}")
+    earlier = [
+        EarlierLoad(r["load_id"], r["path"], r["content_id"], r["build"] or "", r["selection"])
+        for r in rows.select("load_id", "path", "content_id", "build", "selection").collect()
+    ]
+    return FileLoad(path, file_size(path), identity, decide_load(identity, path, earlier))
+
+
+def finish_load(
+    context: Context, load: FileLoad, counts: LoadCounts, *, reader: str, reason: str, seconds: float
+) -> None:
+    """Put the load's row into `loads`, which makes its rows valid, in the place of the loads that it supersedes.
+
+    Old rows are valid until this commit and new ones from it on; what is no longer valid is removed after it, and a
+    run that is cut off leaves only debris that the next one removes.
+
+    Raises:
+        CheckError: records went missing between the text and the table; nothing becomes valid then.
+    """
+    if counts.rows_in != counts.rows_out + counts.rows_quarantined:
+        raise CheckError(
+            f"{counts.rows_in} records came in, {counts.rows_out} went out and {counts.rows_quarantined} went into "
+            "quarantine.",
+            where=load.path,
+            mend="This is a defect of kgp: please report it with the file.",
+        )
+    row = {
+        "load_id": load.load_id,
+        "target": load.identity.target,
+        "subject": load.identity.subject,
+        "path": load.path,
+        "content_id": load.identity.content_id,
+        "size": load.size,
+        "build": load.identity.build or None,
+        "selection": dict(load.identity.selection),
+        "reader": reader,
+        "reader_reason": reason,
+        "versions": {"kgp": kgp.__version__, "parser": PARSER_VERSION, "spark": pyspark.__version__},
+        "rows_in": counts.rows_in,
+        "rows_out": counts.rows_out,
+        "rows_quarantined": counts.rows_quarantined,
+        "alleles_out": counts.alleles_out,
+        "warnings": dict(counts.warnings),
+        "seconds": seconds,
+        "loaded_at": datetime.datetime.now(datetime.UTC),
+    }
+    superseded = load.decision.supersedes
+    slice_of_ledger = in_list("load_id", (load.load_id, *superseded))
+    context.replace(LOADS, make_rows(context.spark, LOADS, [row]), slice_of_ledger)
+    if superseded:
+        context.remove_debris()

@@ -1,0 +1,204 @@
+"""The options of every job, as frozen dataclasses that check themselves: the only shape of options.
+
+A field's name is the option's name everywhere: ``min_maf`` here, ``--min-maf`` on the command line and for
+spark-submit, ``min_maf`` in `conf/*.yml`, ``KGP_EQTL_BUILD_MIN_MAF`` in the environment. There are no defaults here:
+`conf/base.yml` is their only home.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from kgp.errors import UsageError
+from kgp.genome import get_build
+
+Reader = Literal["auto", "builtin", "glow"]
+Profile = Literal["basic"]
+ExportFormat = Literal["tensorqtl", "fastqtl"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def option(text: str, *, metavar: str | None = None, positional: bool = False) -> Any:
+    """A field that is an option: its help text, what its value is called, whether it stands without a flag."""
+    return field(metadata={"help": text, "metavar": metavar, "positional": positional})
+
+
+def _check_name(value: str, flag: str) -> None:
+    if not _NAME.fullmatch(value):
+        raise UsageError(
+            f"'{value}' can't be a name.", where=flag, mend="Use letters, digits, dot, dash and underscore."
+        )
+
+
+def _check_fraction(value: float, flag: str, *, most: float = 1.0) -> None:
+    if not 0 <= value <= most:
+        raise UsageError(f"{value} is out of range.", where=flag, mend=f"Give a number from 0 to {most:g}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSamples:
+    """Options of `kgp load samples`."""
+
+    section = "load_samples"
+
+    panel: str = option("population panel: sample, population, superpopulation, sex", metavar="URL")
+    pedigree: str | None = option("pedigree in the archive's 12-column form", metavar="URL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A stretch of a contig, 0-based half-open; written ``C:BEG-END`` with 1-based inclusive ends at the edges.
+
+    >>> Region.parse("22:16050001-16100000")
+    Region(contig='22', start=16050000, end=16100000)
+    >>> str(Region.parse("HLA-A*01:01:5-9"))
+    'HLA-A*01:01:5-9'
+    """
+
+    contig: str
+    start: int
+    end: int
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """Read ``C:BEG-END``, 1-based inclusive; the contig may itself hold colons."""
+        match = re.fullmatch(r"(.+):([\d,]+)-([\d,]+)", text)
+        if match is None:
+            raise UsageError(
+                f"'{text}' is no region.", where="--region", mend="Write C:BEG-END, as 22:16050000-16100000."
+            )
+        first, last = (int(match[n].replace(",", "")) for n in (2, 3))
+        if not 1 <= first <= last:
+            raise UsageError(
+                f"'{text}' ends before it begins.", where="--region", mend="Write C:BEG-END with BEG <= END."
+            )
+        return cls(contig=match[1], start=first - 1, end=last)
+
+    def __str__(self) -> str:
+        return f"{self.contig}:{self.start + 1}-{self.end}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadVariants:
+    """Options of `kgp load variants`."""
+
+    section = "load_variants"
+
+    callset: str = option("name of the callset that the files belong to", metavar="NAME")
+    build: str = option("reference build of the coordinates: NCBI36, GRCh37 or GRCh38", metavar="BUILD")
+    contig: tuple[str, ...] = option("load only this contig; repeat for more", metavar="C")
+    region: tuple[str, ...] = option(
+        "load only records that overlap C:BEG-END (1-based); repeat for more", metavar="C:BEG-END"
+    )
+    reader: Reader = option("engine that reads the VCF: auto, builtin or glow", metavar="ENGINE")
+    strict: bool = option(
+        "fail at the first record that can't be loaded instead of putting it into quarantine"
+    )
+    vcf: tuple[str, ...] = option(
+        "VCF files: bgzip, gzip or plain text, local or on any storage", metavar="VCF", positional=True
+    )
+
+    def __post_init__(self) -> None:
+        _check_name(self.callset, "--callset")
+        get_build(self.build)
+        for text in self.region:
+            Region.parse(text)
+        if not self.vcf:
+            raise UsageError("No VCF file is given.", mend="Name at least one file or URL after the options.")
+        if len(set(self.vcf)) != len(self.vcf):
+            raise UsageError("A VCF file is given twice.", mend="Name each file once.")
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions, parsed."""
+        return tuple(Region.parse(text) for text in self.region)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadExpression:
+    """Options of `kgp load expression`."""
+
+    section = "load_expression"
+
+    dataset: str = option("accession of the expression dataset (E-GEUV-1)", metavar="ACC")
+    matrix: str = option(
+        "expression matrix: phenotypes x runs, as BED or with TargetID, Chr, Coord columns", metavar="URL"
+    )
+    sdrf: str | None = option(
+        "MAGE-TAB sample and data relationship file: which run belongs to which person", metavar="URL"
+    )
+    annotation: str | None = option("places of the phenotypes, where the matrix has none", metavar="URL")
+    build: str = option("reference build of the phenotypes' places", metavar="BUILD")
+    unit: str = option("unit of the values: rpkm, tpm, count, log2_intensity or unknown", metavar="UNIT")
+
+    def __post_init__(self) -> None:
+        _check_name(self.dataset, "--dataset")
+        get_build(self.build)
+        if self.unit not in ("rpkm", "tpm", "count", "log2_intensity", "unknown"):
+            raise UsageError(
+                f"'{self.unit}' is no unit.",
+                where="--unit",
+                mend="Use rpkm, tpm, count, log2_intensity or unknown.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqtlBuild:
+    """Options of `kgp eqtl build`."""
+
+    section = "eqtl_build"
+
+    name: str = option("name of the matrix set, unique in the lake", metavar="NAME")
+    callset: str = option("callset to take the genotypes from", metavar="NAME")
+    dataset: str = option("expression dataset to take the phenotypes from", metavar="ACC")
+    cohort: str = option("people: ALL, EUR, CEU+TSI, EUR,-FIN", metavar="COHORT")
+    profile: Profile = option("recipe: basic", metavar="PROFILE")
+    contig: tuple[str, ...] = option(
+        "only phenotypes and variants of this contig; repeat for more", metavar="C"
+    )
+    min_expression: float = option(
+        "a phenotype is kept where its value is at least this in enough people", metavar="X"
+    )
+    min_expression_fraction: float = option(
+        "fraction of people that must reach --min-expression", metavar="F"
+    )
+    min_maf: float = option("least minor allele frequency in the cohort", metavar="F")
+    max_missing: float = option("greatest fraction of people with a missing genotype", metavar="F")
+    cis_window: int = option("keep variants within this many bases of a kept phenotype's TSS", metavar="BP")
+    replace: bool = option("replace the set of that name if it was built from other parameters or data")
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, "--name")
+        _check_fraction(self.min_expression_fraction, "--min-expression-fraction")
+        _check_fraction(self.min_maf, "--min-maf", most=0.5)
+        _check_fraction(self.max_missing, "--max-missing")
+        if self.cis_window < 0:
+            raise UsageError(
+                f"{self.cis_window} is out of range.", where="--cis-window", mend="Give a number of bases."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqtlExport:
+    """Options of `kgp eqtl export`."""
+
+    section = "eqtl_export"
+
+    name: str = option("name of the matrix set", metavar="NAME")
+    format: ExportFormat = option("files for: tensorqtl, or fastqtl (FastQTL and QTLtools)", metavar="FORMAT")
+    out: str = option("directory to write to", metavar="DIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionParams:
+    """How a SparkSession is made where none is there yet; null leaves a setting to Spark or spark-submit."""
+
+    section = "session"
+
+    master: str | None
+    driver_memory: str | None
+    shuffle_partitions: int | None
+    log_level: str
