@@ -1,0 +1,54 @@
+# What a person types. Anything longer than a line or two lives in deploy/setup/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+bin := .venv/bin
+pytest := $(bin)/python -m pytest
+
+.PHONY: help setup setup-dev demo test lint test-unit test-slow lock docs clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv with the pinned packages and .venv/bin/kgp (once; then instant)
+	@deploy/setup/java.sh
+	@deploy/setup/venv.sh
+
+demo: setup ## the whole pipeline on the bundled real slice: tables in ./demo-lake, exports in ./demo-out
+	@$(bin)/kgp demo --lake ./demo-lake --out ./demo-out
+
+test: lint test-unit ## everything that must hold, in at most 10 minutes
+
+test-slow: setup-dev ## what takes longer: a real cluster, calibration, other Spark lines
+	@status=0; $(pytest) -m "slow and not network" || status=$$?; \
+	if [ $$status -eq 5 ]; then echo "there are no slow tests yet"; elif [ $$status -ne 0 ]; then exit $$status; fi
+
+lint: setup-dev ## ruff, mypy --strict and the import layers
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+lock: ## write the lock files anew from pyproject.toml (needs uv)
+	@deploy/setup/lock.sh
+
+docs: setup ## write docs/tables.md, the table dictionary, from the declarations in lib/kgp/tables
+	@$(bin)/python deploy/setup/table_dictionary.py docs/tables.md
+
+clean: ## remove what the other targets made, but not .venv
+	rm -rf demo-lake demo-out build dist spark-warehouse metastore_db derby.log htmlcov .coverage
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find lib jobs tests deploy -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup-dev:
+	@deploy/setup/java.sh
+	@deploy/setup/venv.sh dev
+	@deploy/setup/test-tools.sh
+
+test-unit: setup-dev
+	$(pytest) --doctest-modules lib/kgp
+	$(pytest) -m "not slow and not network" --durations 10
