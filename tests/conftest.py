@@ -1,8 +1,8 @@
-"""What tests share: one Spark session, an empty lake, the bundled slice, the shared data, tools that may be missing.
+"""What tests share: one Spark session, an empty lake, the bundled slice, the shared data, foreign tools.
 
-A test that asks for `spark` (or `lake`) is marked ``spark``, one that asks for `shared_data` is marked ``shared``.
-What a machine may lack skips the test with a reason; where ``CI=true`` it fails instead, so that nothing is
-left out unseen.
+A test that asks for `spark` (or `lake`) is marked ``spark``, one that asks for `shared_data` is marked
+``shared``. What a machine may lack skips the test with a reason; where ``CI=true`` it fails instead, so that
+nothing is left out unseen.
 """
 
 from __future__ import annotations
