@@ -1,0 +1,1 @@
+"""Pure functions from rows or arrays to rows or arrays; nothing in here reads, writes or keeps anything."""
