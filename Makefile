@@ -36,8 +36,8 @@ lint: setup-dev ## ruff, mypy --strict and the import layers
 lock: ## write the lock files anew from pyproject.toml (needs uv)
 	@deploy/setup/lock.sh
 
-docs: setup ## write docs/tables.md, the table dictionary, from the declarations in lib/kgp/tables
-	@$(bin)/python deploy/setup/table_dictionary.py docs/tables.md
+docs: setup ## write docs/TABLES.md, the table dictionary, from the declarations in lib/kgp/tables
+	@$(bin)/python deploy/setup/table_dictionary.py docs/TABLES.md
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf demo-lake demo-out build dist spark-warehouse metastore_db derby.log htmlcov .coverage
