@@ -31,7 +31,7 @@ lint: setup-dev ## ruff, mypy --strict and the import layers
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/lint-imports
+	$(bin)/lint-imports --no-logo
 
 lock: ## write the lock files anew from pyproject.toml (needs uv)
 	@deploy/setup/lock.sh

@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 missing=()
-for pair in bcftools:bcftools tabix:tabix bgzip:tabix plink2:plink2 QTLtools:qtltools fastQTL:fastqtl; do
+for pair in bcftools:bcftools tabix:tabix plink2:plink2 QTLtools:qtltools fastQTL:fastqtl; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi

@@ -79,9 +79,11 @@ finish() {
 runtime=(requirements-build.lock requirements.lock pyproject.toml deploy/setup/venv.sh)
 dev=("${runtime[@]}" requirements-dev.lock)
 
-if ! is_supported "$python" || { ! have_uv && ! "$python" -m pip --version >/dev/null 2>&1; }; then
+if ! is_supported "$python"; then
     say "making .venv"
     make_venv
+elif ! have_uv && ! "$python" -m pip --version >/dev/null 2>&1; then
+    "$python" -m ensurepip >/dev/null # one that uv made has no pip
 fi
 
 if ! once runtime "${runtime[@]}"; then
