@@ -11,7 +11,7 @@ import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
@@ -146,23 +146,37 @@ class Context:
     """What a running job may touch: the session, and the tables that it declared.
 
     Args:
-        spark: the session.
-        lake: where the tables are.
+        lake: where the tables are; it starts Spark when that is first needed.
         progress: where to say what is going on.
         job: the job, for its declarations.
     """
 
-    def __init__(self, spark: SparkSession, lake: Lake, progress: Progress, job: Job[Any]) -> None:
-        self.spark = spark
+    def __init__(self, lake: Lake, progress: Progress, job: Job[Any]) -> None:
         self.progress = progress
         self.began = time.monotonic()
         self._lake = lake
         self._job = job
 
     @property
+    def spark(self) -> SparkSession:
+        """The session; started when a job first asks for it."""
+        return self._lake.spark
+
+    @property
     def seconds(self) -> float:
         """Seconds since the job began."""
         return time.monotonic() - self.began
+
+    def fetch(self, table: Table, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Valid rows of a small declared table, on the driver, without Spark."""
+        self._declared(table, self._job.reads + self._job.writes)
+        rows: list[dict[str, Any]] = self._lake.fetch(table, columns).to_pylist(maps_as_pydicts="strict")
+        return rows
+
+    def put(self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None) -> int:
+        """Replace a slice of a small declared table in one commit, without Spark; returns the rows written."""
+        self._declared(table, self._job.writes)
+        return self._lake.put(table, rows, where, note=f"kgp {self._job.name}")
 
     def read(self, table: Table) -> DataFrame:
         """Valid rows of a declared table."""
@@ -210,10 +224,13 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
         KgpError: what a person can mend; the lake is as it was, or holds debris that the next run removes.
     """
     progress = progress or Progress()
-    with progress.step("starting Spark"):
-        spark = get_session(config.params(SessionParams), app_name=f"kgp {job.name}")
-    progress.spark = spark
-    context = Context(spark, Lake(spark, config.lake), progress, job)
+
+    def start_spark() -> SparkSession:
+        with progress.step("starting Spark"):
+            progress.spark = get_session(config.params(SessionParams), app_name=f"kgp {job.name}")
+        return progress.spark
+
+    context = Context(Lake(start_spark, config.lake), progress, job)
     for table, ids in context.remove_debris().items():
         progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")
     report = job.run(context, params)

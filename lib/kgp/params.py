@@ -200,5 +200,6 @@ class SessionParams:
 
     master: str | None
     driver_memory: str | None
+    java_options: str | None
     shuffle_partitions: int | None
     log_level: str

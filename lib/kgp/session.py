@@ -194,7 +194,8 @@ def _settings(params: SessionParams, *, submitted: bool) -> dict[str, str]:
         settings["spark.ui.enabled"] = "false"
         settings["spark.driver.host"] = settings["spark.driver.bindAddress"] = "127.0.0.1"
         settings["spark.ui.showConsoleProgress"] = "false"
-        settings["spark.driver.extraJavaOptions"] = _quiet_log4j()
+        options = [_quiet_log4j(), params.java_options or ""]
+        settings["spark.driver.extraJavaOptions"] = " ".join(filter(None, options))
         if params.master is not None:
             settings["spark.master"] = params.master
         if params.driver_memory is not None:

@@ -1,4 +1,8 @@
-"""A lake: the Delta tables of kgp under one URI, created, read and written through Spark.
+"""A lake: the Delta tables of kgp under one URI.
+
+Two ways to one log. What grows with variants × samples is read and written by Spark; a ledger row, a panel, the
+sample list of a callset go through delta-rs on the driver, in milliseconds and without a JVM. Both see the same
+tables, made from the same declarations.
 
 Every write replaces a stated slice of a table (the rows of a load, of a matrix set) in one Delta commit, so the
 same write twice gives the same rows, and a reader sees the slice before or after, never in between. Rows become
@@ -9,59 +13,146 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgp.errors import CheckError, LakeError
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+
+from kgp.errors import CheckError, ContractError, LakeError
 from kgp.table import Table, conform
 from kgp.tables import TABLES
 
 if TYPE_CHECKING:
-    from delta.tables import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
+
+# Everyone can read: reader protocol 1, classic checkpoints. Writer 3 is what CHECK constraints need.
+_PROPERTIES = {
+    "delta.minReaderVersion": "1",
+    "delta.minWriterVersion": "3",
+    "delta.enableDeletionVectors": "false",
+    "delta.checkpointPolicy": "classic",
+}
 
 
 class Lake:
     """The Delta tables under one URI.
 
     Args:
-        spark: session with Delta.
-        uri: directory of the tables, local or in any storage that Hadoop knows (``abfss://…``).
+        spark: session with Delta, or what starts one when it is first needed.
+        uri: directory of the tables, local or in a storage that Hadoop and delta-rs know (``abfss://…``).
     """
 
-    def __init__(self, spark: SparkSession, uri: str) -> None:
-        self.spark = spark
+    def __init__(self, spark: SparkSession | Callable[[], SparkSession], uri: str) -> None:
+        self._spark = spark
         self.uri = uri.rstrip("/")
-        self._ensured: set[str] = set()
-
-    def path(self, table: Table) -> str:
-        """Where a table lies, as Spark wants it."""
-        return f"{self._root}/{table.name}"
 
     @property
-    def _root(self) -> str:
-        return self.uri if "://" in self.uri else str(Path(self.uri).absolute())
+    def spark(self) -> SparkSession:
+        """The session; started now if it was not needed before."""
+        if callable(self._spark):
+            self._spark = self._spark()
+        return self._spark
 
     @property
     def local_root(self) -> Path | None:
         """The lake's directory where it lies on a local disk, else None."""
         if self.uri.startswith("file://"):
             return Path(self.uri.removeprefix("file://"))
-        return None if "://" in self.uri else Path(self.uri)
+        return None if "://" in self.uri else Path(self.uri).absolute()
+
+    def path(self, table: Table) -> str:
+        """Where a table lies, as Spark and delta-rs want it."""
+        return f"{self.uri if self.local_root is None else self.local_root}/{table.name}"
+
+    # --------------------------------------------------------------------------------------- what is there
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been created."""
-        from delta.tables import DeltaTable
-
-        return DeltaTable.isDeltaTable(self.spark, self.path(table))
+        return bool(DeltaTable.is_deltatable(self.path(table)))
 
     def version(self, table: Table) -> int | None:
         """The table's newest Delta version, or None where it does not exist."""
+        return DeltaTable(self.path(table)).version() if self.exists(table) else None
+
+    def create(self, table: Table) -> None:
+        """Create the table with its comments, NOT NULL columns and CHECK constraints, where it is missing.
+
+        Raises:
+            LakeError: a table of that name is there, with other columns.
+        """
+        if self.exists(table):
+            self._check_same_shape(table)
+            return
+        if (root := self.local_root) is not None:
+            root.mkdir(parents=True, exist_ok=True)
+        checks = {f"delta.constraints.{name}": predicate for name, predicate in table.checks.items()}
+        with self._commit_lock():
+            DeltaTable.create(
+                self.path(table),
+                table.arrow_schema,
+                mode="ignore",
+                partition_by=list(table.partition_by),
+                description=f"One row per {table.grain}.",
+                configuration={**_PROPERTIES, **checks},
+                raise_if_key_not_exists=False,  # CHECK constraints carry names of their own
+            )
+
+    # -------------------------------------------------------------------------------- small, on the driver
+
+    def fetch(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+        """The valid rows of a small table on the driver; no rows where it does not exist."""
+        rows = self.fetch_all(table)
+        if table.ledger is not None and table.ledger_column is not None:
+            known = self.fetch_all(TABLES[table.ledger])[table.ledger_column]
+            rows = rows.filter(pc.is_in(rows[table.ledger_column], value_set=known.combine_chunks()))
+        return rows if columns is None else rows.select(list(columns))
+
+    def fetch_all(self, table: Table) -> pa.Table:
+        """All rows of a small table on the driver, debris included."""
         if not self.exists(table):
-            return None
-        return int(self._delta(table).history(1).select("version").first()[0])  # type: ignore[index]
+            return table.arrow_schema.empty_table()
+        return (
+            DeltaTable(self.path(table))
+            .to_pyarrow_table(columns=list(table.columns))
+            .cast(table.arrow_schema)
+        )
+
+    def put(
+        self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None, *, note: str = ""
+    ) -> int:
+        """Put a few driver-side rows in the place of the rows that satisfy `where`, in one commit.
+
+        Args:
+            table: the table; it is created where missing.
+            rows: column → value; absent nullable columns are null.
+            where: SQL predicate of the slice; None replaces the whole table.
+            note: kept in the commit.
+
+        Returns:
+            rows written.
+
+        Raises:
+            ContractError: a row has a strange column, or none where the table needs one.
+            CheckError: a key repeats.
+        """
+        arrow = _as_arrow(table, rows)
+        self.create(table)
+        with self._commit_lock():
+            write_deltalake(
+                self.path(table),
+                arrow,
+                mode="overwrite",
+                predicate=where,
+                commit_properties=CommitProperties(custom_metadata={"note": note}),
+            )
+        return int(arrow.num_rows)
+
+    # ------------------------------------------------------------------------------------- large, by Spark
 
     def read_all(self, table: Table, *, version: int | None = None) -> DataFrame:
         """All rows, debris included; no rows where the table does not exist yet."""
@@ -78,33 +169,8 @@ class Lake:
         column = table.ledger_column
         if column is None or table.ledger is None:
             return rows
-        known = [row[0] for row in self.read_all(TABLES[table.ledger]).select(column).distinct().collect()]
+        known = sorted(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
         return rows.where(rows[column].isin(known))
-
-    def create(self, table: Table) -> None:
-        """Create the table with its comments, NOT NULL columns and CHECK constraints, where it is missing.
-
-        Raises:
-            LakeError: a table of that name is there, with other columns.
-        """
-        from delta.tables import DeltaTable
-
-        if table.name in self._ensured:
-            return
-        if self.exists(table):
-            self._check_same_shape(table)
-        else:
-            builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).comment(table.grain)
-            builder = builder.addColumns(table.spark_schema)
-            if table.partition_by:
-                builder = builder.partitionedBy(*table.partition_by)
-            for name, predicate in table.checks.items():
-                builder = builder.property(f"delta.constraints.{name}", predicate)
-            # Everyone can read: reader protocol 1, with statistics on the columns that are searched.
-            builder = builder.property("delta.enableDeletionVectors", "false")
-            builder = builder.property("delta.checkpointPolicy", "classic")
-            builder.execute()
-        self._ensured.add(table.name)
 
     def replace(self, table: Table, rows: DataFrame, where: str | None, *, note: str = "") -> None:
         """Put `rows` in the place of the rows that satisfy `where`, in one commit.
@@ -118,8 +184,8 @@ class Lake:
         Raises:
             ContractError: the rows do not have the table's shape.
         """
-        self.create(table)
         ordered = conform(rows, table)
+        self.create(table)
         if table.sort_by:
             ordered = ordered.sortWithinPartitions(*table.partition_by, *table.sort_by)
         writer = ordered.write.format("delta").mode("overwrite").option("userMetadata", note)
@@ -128,11 +194,20 @@ class Lake:
         with self._commit_lock():
             writer.save(self.path(table))
 
-    def delete(self, table: Table, where: str) -> None:
-        """Remove the rows that satisfy `where`; no commit where there are none."""
-        if self.exists(table) and not self.read_all(table).where(where).isEmpty():
-            with self._commit_lock():
-                self._delta(table).delete(where)
+    def check_key(self, table: Table, where: str | None = None) -> None:
+        """Refuse a repeated key among the written rows.
+
+        Raises:
+            CheckError: names the key and one repeated value.
+        """
+        rows = self.read_all(table)
+        if where is not None:
+            rows = rows.where(where)
+        repeated = rows.groupBy(*table.key).count().where("count > 1").first()
+        if repeated is not None:
+            raise _repeated_key(table, [repeated[name] for name in table.key], repeated["count"])
+
+    # ---------------------------------------------------------------------------------------------- debris
 
     def remove_debris(self, tables: Iterable[Table]) -> dict[str, list[str]]:
         """Remove what an unfinished run left: rows that their ledger does not name.
@@ -145,46 +220,22 @@ class Lake:
             column = table.ledger_column
             if column is None or table.ledger is None or not self.exists(table):
                 continue
-            known = self.read_all(TABLES[table.ledger]).select(column).distinct()
-            found = self.read_all(table).select(column).distinct()
-            orphans = sorted(row[0] for row in found.join(known, column, "left_anti").collect())
+            known = set(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
+            delta = DeltaTable(self.path(table))
+            orphans = sorted(_ids_in_files(delta, column) - known)
             if orphans:
-                self.delete(table, in_list(column, orphans))
+                with self._commit_lock():
+                    delta.delete(in_list(column, orphans))
                 removed[table.name] = orphans
         return removed
 
-    def check_key(self, table: Table, where: str | None = None) -> None:
-        """Refuse a repeated key among the written rows.
-
-        Raises:
-            CheckError: names the key and one repeated value.
-        """
-        if not table.key:
-            return
-        rows = self.read_all(table)
-        if where is not None:
-            rows = rows.where(where)
-        repeated = rows.groupBy(*table.key).count().where("count > 1").first()
-        if repeated is not None:
-            values = ", ".join(f"{name}={repeated[name]}" for name in table.key)
-            raise CheckError(
-                f"{values} occurs {repeated['count']} times.",
-                where=f"table {table.name}",
-                mend="Its key must be unique.",
-            )
-
-    def _delta(self, table: Table) -> DeltaTable:
-        from delta.tables import DeltaTable
-
-        return DeltaTable.forPath(self.spark, self.path(table))
-
     def _check_same_shape(self, table: Table) -> None:
-        found = [(f.name, f.dataType.simpleString()) for f in self.read_all(table).schema.fields]
-        declared = [(f.name, f.dataType.simpleString()) for f in table.spark_schema.fields]
-        if sorted(found) != sorted(declared):
-            differences = sorted(set(found) ^ set(declared))
+        found = {(f.name, str(f.type)) for f in DeltaTable(self.path(table)).schema().fields}
+        declared = {(f.name, str(f.type)) for f in _delta_fields(table)}
+        if differences := sorted(name for name, _ in found ^ declared):
             raise LakeError(
-                f"Table {table.name} has other columns than this version of kgp writes: {differences[:4]}.",
+                f"Table {table.name} has other columns than this version of kgp writes: "
+                f"{', '.join(dict.fromkeys(differences))}.",
                 where=self.path(table),
                 mend="Use another --lake, or load its files again into a new one.",
             )
@@ -206,18 +257,18 @@ class Lake:
 
 
 def in_list(column: str, values: Iterable[str]) -> str:
-    """SQL predicate that a text column holds one of the values.
+    """SQL predicate that a text column holds one of the values, as Spark and delta-rs both read it.
 
-    >>> in_list("load_id", ["a", "b'c"])
-    "load_id IN ('a', 'b\\\\'c')"
+    >>> in_list("load_id", ["a", "b"])
+    "load_id IN ('a', 'b')"
+
+    Raises:
+        ContractError: a value holds a quote or a backslash, which the two dialects escape differently.
     """
-    return f"{column} IN ({', '.join(quote(v) for v in values)})"
-
-
-def quote(value: str) -> str:
-    """A text as a Spark SQL literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    texts = list(values)
+    if strange := [text for text in texts if "'" in text or "\\" in text]:
+        raise ContractError(f"{strange[0]!r} can't stand in a predicate.", where=column)
+    return f"{column} IN ({', '.join(repr(text) for text in texts)})"
 
 
 def make_rows(spark: SparkSession, table: Table, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
@@ -225,3 +276,46 @@ def make_rows(spark: SparkSession, table: Table, rows: Iterable[Mapping[str, Any
     columns = table.columns
     data = [tuple(row.get(name) for name in columns) for row in rows]
     return spark.createDataFrame(data, table.spark_schema)
+
+
+def _as_arrow(table: Table, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table in the declared schema, checked for strangers, nulls and repeated keys."""
+    listed = list(rows)
+    if strangers := sorted({name for row in listed for name in row} - set(table.columns)):
+        raise ContractError(
+            f"The rows do not have its shape: extra: {strangers}.", where=f"table {table.name}"
+        )
+    arrow = pa.Table.from_pylist(listed, schema=table.arrow_schema)
+    for name in table.required:
+        if arrow[name].null_count:
+            raise ContractError(f"{arrow[name].null_count} rows have no {name}.", where=f"table {table.name}")
+    if table.key and listed:
+        key, n = Counter(zip(*(arrow[name].to_pylist() for name in table.key), strict=True)).most_common(1)[0]
+        if n > 1:
+            raise _repeated_key(table, key, n)
+    return arrow.sort_by([(name, "ascending") for name in table.sort_by]) if table.sort_by else arrow
+
+
+def _repeated_key(table: Table, values: Iterable[Any], n: int) -> CheckError:
+    key = ", ".join(f"{name}={value}" for name, value in zip(table.key, values, strict=True))
+    return CheckError(f"{key} occurs {n} times.", where=f"table {table.name}", mend="Its key must be unique.")
+
+
+def _ids_in_files(delta: DeltaTable, column: str) -> set[str]:
+    """Ledger ids of a table's rows, from partition values and file statistics; the column is read where they fail."""
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    if f"partition.{column}" in actions.column_names:
+        return set(actions[f"partition.{column}"].to_pylist())
+    low, high = f"min.{column}", f"max.{column}"
+    if low in actions.column_names and high in actions.column_names:
+        lowest, highest = actions[low].to_pylist(), actions[high].to_pylist()
+        if lowest == highest and None not in lowest:
+            return set(lowest)
+    query = QueryBuilder().register("rows", delta)
+    return set(pa.table(query.execute(f'SELECT DISTINCT "{column}" FROM rows'))[column].to_pylist())
+
+
+def _delta_fields(table: Table) -> list[Any]:
+    from deltalake import Schema
+
+    return list(Schema.from_arrow(table.arrow_schema).fields)

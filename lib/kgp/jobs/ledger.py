@@ -5,16 +5,20 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyspark
 
 import kgp
 from kgp.errors import CheckError
-from kgp.io.delta import in_list, make_rows, quote
+from kgp.io.delta import in_list
 from kgp.io.storage import content_id, file_size
 from kgp.job import Context
-from kgp.tables import LOADS
+from kgp.tables import LOADS, QUARANTINE
 from kgp.transforms.loads import Decision, EarlierLoad, LoadIdentity, decide_load
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 # Raised where a parser's rows change for the same file: the next load then replaces them.
 PARSER_VERSION = "1"
@@ -46,6 +50,10 @@ class FileLoad:
         """Whether an earlier load holds all of it."""
         return self.decision.covered_by is not None
 
+    def header_row(self, header: str) -> dict[str, str]:
+        """The row of `headers` for this load."""
+        return {"load_id": self.load_id, "path": self.path, "header": header}
+
     @property
     def slice(self) -> str:
         """Predicate of the rows that this load writes."""
@@ -71,15 +79,43 @@ def plan_load(
     subject: str,
     build: str = "",
     selection: Mapping[str, str] | None = None,
+    recipe: str = "",
 ) -> FileLoad:
-    """Identify a file's content and look it up among the earlier loads of the same target and subject."""
-    identity = LoadIdentity(target, subject, content_id(path), build, dict(selection or {}), PARSER_VERSION)
-    rows = context.read(LOADS).where(f"target = {quote(target)} AND subject = {quote(subject)}")
+    """Identify a file's content and look it up among the earlier loads of the same target and subject.
+
+    Args:
+        context: of the job.
+        path: the file.
+        target: table that it fills.
+        subject: callset or dataset that the rows belong to.
+        build: reference build of the coordinates.
+        selection: what is asked of the file.
+        recipe: anything else that the rows depend on; another recipe supersedes.
+    """
+    parser = f"{PARSER_VERSION}:{recipe}" if recipe else PARSER_VERSION
+    identity = LoadIdentity(target, subject, content_id(path), build, dict(selection or {}), parser)
     earlier = [
         EarlierLoad(r["load_id"], r["path"], r["content_id"], r["build"] or "", r["selection"])
-        for r in rows.select("load_id", "path", "content_id", "build", "selection").collect()
+        for r in context.fetch(LOADS)
+        if r["target"] == target and r["subject"] == subject
     ]
     return FileLoad(path, file_size(path), identity, decide_load(identity, path, earlier))
+
+
+def quarantine(context: Context, load: FileLoad, rejects: DataFrame) -> int:
+    """Put the records that could not be loaded into `quarantine`; returns how many there are.
+
+    Args:
+        context: of the job.
+        load: the load.
+        rejects: offset, reason, line.
+    """
+    from pyspark.sql import functions as F
+
+    rows = rejects.withColumns({"load_id": F.lit(load.load_id), "path": F.lit(load.path)})
+    context.replace(QUARANTINE, rows, load.slice)
+    context.check_key(QUARANTINE, load.slice)
+    return context.read_written(QUARANTINE, load.slice).count()
 
 
 def finish_load(
@@ -122,6 +158,6 @@ def finish_load(
     }
     superseded = load.decision.supersedes
     slice_of_ledger = in_list("load_id", (load.load_id, *superseded))
-    context.replace(LOADS, make_rows(context.spark, LOADS, [row]), slice_of_ledger)
+    context.put(LOADS, [row], slice_of_ledger)
     if superseded:
         context.remove_debris()

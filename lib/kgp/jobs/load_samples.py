@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kgp.io.delta import make_rows
 from kgp.io.panel import People, read_panel, read_pedigree
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load
@@ -25,25 +24,22 @@ def run(context: Context, params: LoadSamples) -> Report:
     with context.progress.step(f"reading {' and '.join(load.path for load, _ in loads)}"):
         files: list[tuple[FileLoad, People]] = [(load, read(load.path)) for load, read in loads]
     replaced = {old for load, _ in files for old in load.decision.supersedes}
-    known = [r.asDict() for r in context.read(SAMPLES).collect() if r["load_id"] not in replaced]
+    known = [r for r in context.fetch(SAMPLES) if r["load_id"] not in replaced]
     people = merge_people(
         [(load.load_id, found.rows) for load, found in files] + [(r["load_id"], [r]) for r in known]
     )
-    with context.progress.step(f"writing {len(people)} people"):
-        context.replace(SAMPLES, make_rows(context.spark, SAMPLES, people), None)
-        context.check_key(SAMPLES)
-        written = {r[0] for r in context.read_written(SAMPLES, "true").select("sample_id").collect()}
+    with context.progress.step(f"writing {len(people):,} people"):
+        context.put(SAMPLES, people, None)
+        written = {r["sample_id"] for r in context.fetch(SAMPLES, ["sample_id"])}
         for load, found in files:
             if not load.is_done:
                 out = sum(row["sample_id"] in written for row in found.rows)
                 counts = LoadCounts(found.n_lines, out, 0, len(people), found.warnings)
-                reader = f"{load.identity.subject} reader"
-                finish_load(
-                    context, load, counts, reader=reader, reason="text table", seconds=context.seconds
-                )
+                kind = load.identity.subject
+                finish_load(context, load, counts, reader=kind, reason="text table", seconds=context.seconds)
     notes = [f"{load.path}: {n} x {what}" for load, found in files for what, n in found.warnings.items()]
     return Report(
-        "load_samples", True, f"{len(people)} people", rows={SAMPLES.name: len(people)}, notes=notes
+        "load_samples", True, f"{len(people):,} people", rows={SAMPLES.name: len(people)}, notes=notes
     )
 
 

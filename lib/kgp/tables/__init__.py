@@ -9,6 +9,24 @@ from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, 
 from kgp.tables.people import CALLSET_SAMPLES, SAMPLES
 from kgp.tables.variants import VARIANTS
 
+__all__ = [
+    "ALL_TABLES",
+    "CALLSET_SAMPLES",
+    "EQTL_COVARIATES",
+    "EQTL_GENOTYPES",
+    "EQTL_MATRICES",
+    "EQTL_PHENOTYPES",
+    "EXPRESSION",
+    "HEADERS",
+    "LOADS",
+    "PHENOTYPES",
+    "QUARANTINE",
+    "RUNS",
+    "SAMPLES",
+    "TABLES",
+    "VARIANTS",
+]
+
 ALL_TABLES: tuple[Table, ...] = (
     LOADS,
     HEADERS,

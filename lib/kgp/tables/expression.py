@@ -33,7 +33,7 @@ PHENOTYPES = Table(
     key=("dataset", "phenotype_id"),
     partition_by=("dataset",),
     checks={
-        "place": "start >= 0 AND end > start",
+        "place": "start >= 0 AND `end` > start",
         "tss_in_place": "tss >= 1",
         "strand_known": "strand IS NULL OR strand IN ('+', '-')",
     },

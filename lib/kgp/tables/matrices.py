@@ -25,7 +25,7 @@ EQTL_PHENOTYPES = Table(
     key=("matrix_id", "phenotype_id"),
     ledger="eqtl_matrices",
     partition_by=("matrix_id", "contig"),
-    checks={"place": "start >= 0 AND end > start"},
+    checks={"place": "start >= 0 AND `end` > start"},
     sort_by=("start", "phenotype_id"),
 )
 
@@ -39,7 +39,7 @@ EQTL_GENOTYPES = Table(
     key=("matrix_id", "variant_id"),
     ledger="eqtl_matrices",
     partition_by=("matrix_id", "contig"),
-    checks={"place": "start >= 0 AND end >= start", "af_is_fraction": "af >= 0 AND af <= 1"},
+    checks={"place": "start >= 0 AND `end` >= start", "af_is_fraction": "af >= 0 AND af <= 1"},
     sort_by=("start", "variant_id"),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ VARIANTS = Table(
     key=("load_id", "record_id", "alt_index"),
     partition_by=("callset", "contig"),
     checks={
-        "place": "start >= -1 AND end >= start",
+        "place": "start >= -1 AND `end` >= start",
         "alt_index_in_record": "alt_index >= 0 AND alt_index <= n_alts",
         "alt_where_numbered": "(alt IS NULL) = (alt_index = 0)",
         "ac_within_an": "ac IS NULL OR (ac >= 0 AND ac <= an)",
