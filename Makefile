@@ -27,17 +27,18 @@ test-slow: setup-dev ## what takes longer: a real cluster, calibration, other Sp
 	@status=0; $(pytest) -m "slow and not network" || status=$$?; \
 	if [ $$status -eq 5 ]; then echo "there are no slow tests yet"; elif [ $$status -ne 0 ]; then exit $$status; fi
 
-lint: setup-dev ## ruff, mypy --strict and the import layers
+lint: setup-dev ## ruff, mypy --strict, the import layers, and whether docs/TABLES.md is up to date
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports --no-logo
+	$(bin)/python -m kgp.tabledocs --check docs/TABLES.md
 
 lock: ## write the lock files anew from pyproject.toml (needs uv)
 	@deploy/setup/lock.sh
 
 docs: setup ## write docs/TABLES.md, the table dictionary, from the declarations in lib/kgp/tables
-	@$(bin)/python deploy/setup/table_dictionary.py docs/TABLES.md
+	@$(bin)/python -m kgp.tabledocs docs/TABLES.md
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf demo-lake demo-out build dist spark-warehouse metastore_db derby.log htmlcov .coverage
