@@ -11,12 +11,14 @@ import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from kgp.errors import UsageError
+from kgp.errors import EnvironmentProblem, UsageError
 
 P = TypeVar("P")
 
@@ -64,12 +66,17 @@ class Config:
         return kind(**known)
 
 
-def find_conf_dir() -> Path:
-    """The directory with base.yml: inside the installed package, else at the top of the checkout."""
-    for candidate in (Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"):
+def find_conf_dir() -> Traversable:
+    """The directory with base.yml: inside the package (a wheel, a --py-files zip), else at the checkout's top.
+
+    Raises:
+        EnvironmentProblem: neither has it.
+    """
+    candidates: tuple[Traversable, ...] = (files("kgp") / "conf", Path(__file__).parents[2] / "conf")
+    for candidate in candidates:
         if (candidate / "base.yml").is_file():
             return candidate
-    raise UsageError("conf/base.yml is missing from the installation.", mend="Install kgp again.")
+    raise EnvironmentProblem("conf/base.yml is missing from the installation.", mend="Install kgp again.")
 
 
 def load_config(
@@ -103,25 +110,22 @@ def load_config(
     return Config(merged)
 
 
-def _find(conf: str) -> Path:
-    for candidate in (Path(conf), find_conf_dir() / f"{conf}.yml"):
+def _find(conf: str) -> Traversable:
+    candidates: tuple[Traversable, ...] = (Path(conf), find_conf_dir() / f"{conf}.yml")
+    for candidate in candidates:
         if candidate.is_file():
             return candidate
-    names = ", ".join(sorted(p.stem for p in find_conf_dir().glob("*.yml")))
-    raise UsageError(
-        f"There is no configuration '{conf}'.", where="--conf", mend=f"Give a path or one of {names}."
-    )
+    names = ", ".join(sorted(p.name.removesuffix(".yml") for p in find_conf_dir().iterdir()))
+    raise UsageError(f"There is no configuration '{conf}'.", where="--conf", mend=f"Give a path or one of {names}.")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Traversable) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as problem:
         raise UsageError(f"It is no YAML: {problem}.", where=str(path), mend="Mend the file.") from problem
     if not isinstance(content, dict):
-        raise UsageError(
-            "It holds no options.", where=str(path), mend="Write it as conf/base.yml is written."
-        )
+        raise UsageError("It holds no options.", where=str(path), mend="Write it as conf/base.yml is written.")
     return content
 
 

@@ -41,6 +41,7 @@ class Report:
         details: further figures by name.
         notes: what a person should know: warnings with counts, people left out, next steps.
         seconds: wall time; set by the runner.
+        text: what a terminal shows instead of the plain figures, where a command has more to show.
     """
 
     job: str
@@ -50,10 +51,13 @@ class Report:
     details: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    text: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        del values["text"]
+        return values
 
 
 class Progress:

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# The main job through spark-submit: people, genotypes and expression into the lake, a matrix set out of it.
+#
+# Every job is safe to run again: what is loaded already is left alone, what a run left half-done is removed.
+# Settings come from the environment:
+#
+#   LAKE         where the tables are           (abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/lake)
+#   PANEL        population panel               (URL or path; so are the next two)
+#   VCFS         VCF files, separated by blanks
+#   MATRIX       expression matrix
+#   OUT          directory for the exported matrices
+#   CALLSET, BUILD, DATASET, UNIT, NAME, COHORT  names and parameters, with defaults below
+#   MASTER       Spark master (local[*])
+#   SUBMIT_ARGS  more arguments for spark-submit, for example --packages io.projectglow:glow-spark3_2.12:2.0.3
+#   DELTA_ARGS   how Delta gets on the class path (--packages …, resolved once by Spark; or --jars a,b,c)
+#   PYTHON       interpreter with kgp's packages, on the driver and on every worker (python3)
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+: "${LAKE:?where the tables are}" "${PANEL:?population panel}" "${VCFS:?VCF files}" "${MATRIX:?expression matrix}"
+: "${OUT:=./kgp-out}" "${CALLSET:=phase3}" "${BUILD:=GRCh37}" "${DATASET:=E-GEUV-1}" "${UNIT:=rpkm}"
+: "${NAME:=geuvadis}" "${COHORT:=EUR}" "${MASTER:=local[*]}" "${PYTHON:=python3}"
+: "${DELTA_ARGS:=--packages io.delta:delta-spark_2.12:3.3.2}" "${SUBMIT_ARGS:=}"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# kgp travels to the workers as a zip; its packages (requirements.lock) must be installed there.
+mkdir -p "$scratch/zip" && cp -R "$root/lib/kgp" "$scratch/zip/kgp" && cp -R "$root/conf" "$scratch/zip/kgp/conf"
+(cd "$scratch/zip" && "$PYTHON" -m zipfile -c "$scratch/kgp.zip" kgp)
+
+export PYSPARK_PYTHON="$PYTHON"
+
+submit() { # submit JOB OPTION…
+    local job=$1
+    shift
+    # shellcheck disable=SC2086  # the two lists of arguments are meant to be split
+    "${SPARK_SUBMIT:-spark-submit}" --master "$MASTER" --name "kgp $job" $DELTA_ARGS $SUBMIT_ARGS \
+        --conf spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension \
+        --conf spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog \
+        --py-files "$scratch/kgp.zip" \
+        "$root/jobs/$job.py" --lake "$LAKE" "$@"
+}
+
+read -r -a vcfs <<<"$VCFS"
+submit load_samples --panel "$PANEL"
+submit load_variants --callset "$CALLSET" --build "$BUILD" "${vcfs[@]}"
+submit load_expression --dataset "$DATASET" --build "$BUILD" --unit "$UNIT" --matrix "$MATRIX"
+submit build_eqtl_matrices --name "$NAME" --callset "$CALLSET" --dataset "$DATASET" --cohort "$COHORT"
+submit export_eqtl --name "$NAME" --format tensorqtl --out "$OUT/tensorqtl"
+submit export_eqtl --name "$NAME" --format fastqtl --out "$OUT/fastqtl"
