@@ -1,0 +1,12 @@
+"""`kgp eqtl export` as a script for spark-submit and Databricks, with the same options: see --help."""
+
+import sys
+
+from kgp.jobs.export_eqtl import EXPORT_EQTL
+
+from kgp.cli import run_script
+
+if __name__ == "__main__":
+    # Databricks takes any SystemExit for a failure, even that of code 0.
+    if code := run_script(EXPORT_EQTL):
+        sys.exit(code)
