@@ -1,0 +1,145 @@
+"""Which tables a lake has and what is valid in them, read from the Delta logs without Spark.
+
+Rows that their ledger does not name are the debris of a run that was cut off: nothing in here counts or shows them.
+Where the statistics of a table's files prove that every file belongs to a load that the ledger names, nothing is
+filtered; else the rows are filtered as they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from kgp.errors import LakeError
+from kgp.table import Table
+from kgp.tables import ALL_TABLES, TABLES
+
+# A ledger that changes while the tables are opened makes them be opened again, at most this often.
+_ATTEMPTS = 5
+
+
+class Catalog:
+    """The tables of a lake.
+
+    Args:
+        uri: the lake: a local directory, or a URI that `deltalake` knows.
+        storage_options: credentials and the like for other storage than local disks, as `deltalake` names them.
+    """
+
+    def __init__(self, uri: str, *, storage_options: Mapping[str, str] | None = None) -> None:
+        self.uri = uri.rstrip("/")
+        self._options = dict(storage_options or {})
+
+    def names(self) -> tuple[str, ...]:
+        """The tables that exist, in the order of the contract.
+
+        Raises:
+            LakeError: there is none.
+        """
+        found = tuple(t.name for t in ALL_TABLES if DeltaTable.is_deltatable(self._path(t), self._options))
+        if not found:
+            raise LakeError(
+                "There is no lake here: none of kgp's tables was found.",
+                where=self.uri,
+                mend="Make one with kgp demo or kgp load …, or name another with --lake.",
+            )
+        return found
+
+    def open(self, names: Iterable[str]) -> dict[str, ds.Dataset]:
+        """Arrow datasets of the valid rows of these tables, all as of one moment; table name → dataset."""
+        tables = [TABLES[name] for name in names]
+        for _ in range(_ATTEMPTS):
+            ledgers = self._ledgers(tables)
+            opened = {table.name: self._valid(table, self._delta(table), ledgers) for table in tables}
+            if self._ledgers(tables) == ledgers:
+                return opened
+        raise LakeError(
+            "Its ledger changed again and again while it was read.",
+            where=self.uri,
+            mend="Wait until the running load ends, then try again.",
+        )
+
+    def overview(self, *, include_missing: bool = False) -> list[dict[str, Any]]:
+        """A row a table: name, valid rows, version, bytes of its files, grain."""
+        there = self.names()
+        rows = []
+        for table in ALL_TABLES:
+            if table.name in there:
+                delta = self._delta(table)
+                n_rows = self._count(table, delta)
+                size = sum(pa.table(delta.get_add_actions())["size_bytes"].to_pylist())
+                figures: tuple[int | None, ...] = (n_rows, delta.version(), size)
+            elif include_missing:
+                figures = (None, None, None)
+            else:
+                continue
+            names = ("table", "rows", "version", "bytes", "one row per")
+            rows.append(dict(zip(names, (table.name, *figures, table.grain), strict=True)))
+        return rows
+
+    def _path(self, table: Table) -> str:
+        return f"{self.uri}/{table.name}"
+
+    def _delta(self, table: Table) -> DeltaTable:
+        try:
+            return DeltaTable(self._path(table), storage_options=self._options)
+        except TableNotFoundError as problem:
+            raise LakeError(
+                f"Table {table.name} is not in the lake.", where=self.uri, mend="See kgp tables --all."
+            ) from problem
+        except DeltaError as problem:
+            raise LakeError(f"Its Delta log can't be read: {problem}.", where=self._path(table)) from problem
+
+    def _ledgers(self, tables: Iterable[Table]) -> dict[str, frozenset[str]]:
+        """Ledger → the ids that it names, for the ledgers of these tables."""
+        known: dict[str, frozenset[str]] = {}
+        for table in tables:
+            if table.ledger is None or table.ledger in known:
+                continue
+            ledger = TABLES[table.ledger]
+            ids: list[str] = []
+            if DeltaTable.is_deltatable(self._path(ledger), self._options):
+                rows = self._delta(ledger).to_pyarrow_dataset()
+                ids = rows.to_table(columns=[table.ledger_column])[0].to_pylist()
+            known[table.ledger] = frozenset(ids)
+        return known
+
+    def _valid(self, table: Table, delta: DeltaTable, ledgers: Mapping[str, frozenset[str]]) -> ds.Dataset:
+        dataset = delta.to_pyarrow_dataset()
+        if table.ledger is None or _ids_by_file(delta, table) <= ledgers[table.ledger]:
+            return dataset
+        ids = pa.array(sorted(ledgers[table.ledger]), pa.string())
+        return dataset.filter(pc.field(table.ledger_column).isin(ids))
+
+    def _count(self, table: Table, delta: DeltaTable) -> int:
+        files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+        counts = [file.get("num_records") for file in files]
+        ledgers = self._ledgers([table])
+        proven = table.ledger is None or _ids_by_file(delta, table) <= ledgers[table.ledger]
+        if proven and None not in counts:
+            return sum(counts)
+        return int(self._valid(table, delta, ledgers).count_rows())
+
+
+def _ids_by_file(delta: DeltaTable, table: Table) -> set[str | None]:
+    """The ledger ids of the table's files as their statistics prove them; None where a file may hold several.
+
+    A file's minimum and maximum are equal only where all its rows have that id: ids are not longer than what the
+    statistics keep of a text, and never null.
+    """
+    column = table.ledger_column
+    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
+    found: set[str | None] = set()
+    for file in files:
+        if f"partition.{column}" in file:
+            found.add(file[f"partition.{column}"])
+        else:
+            low, high = file.get(f"min.{column}"), file.get(f"max.{column}")
+            found.add(low if low == high else None)
+    return found

@@ -1,0 +1,190 @@
+"""`kgp query`: DuckDB's SQL over the valid rows of a lake, read-only, with nothing else in reach.
+
+The tables are Arrow datasets that `deltalake` opens, so filters on partition columns and on columns with statistics
+choose the files that are read. The connection is in memory; files, network, extensions, Python variables and
+settings are closed before the statement runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+from duckdb import DuckDBPyConnection, DuckDBPyRelation, StatementType
+
+from kgp.errors import InputError, UsageError
+from kgp.io.catalog import Catalog
+from kgp.io.output import align, delimited, json_rows
+from kgp.tables import TABLES
+
+# Columns of kgp that are words of DuckDB's grammar.
+_KEYWORDS = ("end", "offset", "seconds")
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query gives; its rows are computed as they are printed.
+
+    Args:
+        relation: DuckDB's relation.
+        is_plan: whether the statement was an EXPLAIN.
+        tables: tables of the lake, for messages.
+    """
+
+    relation: DuckDBPyRelation
+    is_plan: bool
+    tables: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names, made different where they repeat."""
+        seen: dict[str, int] = {}
+        names = []
+        for name in self.relation.columns:
+            seen[name] = seen.get(name, 0) + 1
+            names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        return tuple(names)
+
+    def rows(self, limit: int | None = None) -> Iterator[list[object]]:
+        """The rows as Python values; maps as dicts.
+
+        Raises:
+            InputError: DuckDB's message.
+        """
+        with _explained(self.tables):
+            relation = self.relation if limit is None else self.relation.limit(limit)
+            for batch in relation.to_arrow_reader(_BATCH):
+                columns = [_values(column) for column in batch.columns]
+                yield from map(list, zip(*columns, strict=True))
+
+    def count(self) -> int:
+        """How many rows there are."""
+        with _explained(self.tables):
+            return int(self.relation.aggregate("count(*)").fetchall()[0][0])
+
+    def render(self, shape: str, *, max_rows: int = 0) -> Iterator[str]:
+        """The answer as text.
+
+        Args:
+            shape: table, tsv, csv or json.
+            max_rows: rows that a table shows; 0 for all. The other shapes always have all.
+        """
+        if self.is_plan and shape == "table":
+            yield from (f"{row[-1]}\n" for row in self.rows())
+        elif shape == "table":
+            rows = list(self.rows(max_rows + 1 if max_rows else None))
+            yield align(self.columns, rows[:max_rows] if max_rows else rows)
+            if max_rows and len(rows) > max_rows:
+                yield f"… {self.count() - max_rows:,} more rows (--rows N shows more, --format tsv all)\n"
+        elif shape == "json":
+            yield from json_rows(self.columns, self.rows())
+        else:
+            yield from delimited(self.columns, self.rows(), "\t" if shape == "tsv" else ",")
+
+
+def run_query(catalog: Catalog, sql: str) -> Answer:
+    """Plan one read-only statement over the lake's valid rows.
+
+    Raises:
+        UsageError: it is not one SELECT, WITH, FROM, VALUES, EXPLAIN, DESCRIBE, SHOW or SUMMARIZE.
+        InputError: DuckDB does not understand it, or it names a table or column that is not there.
+        LakeError: there is no lake.
+    """
+    there = catalog.names()
+    is_plan = _check_statement(sql)
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    for name, dataset in catalog.open(_tables_of(sql, there)).items():
+        connection.register(name, dataset)
+    _close(connection)
+    with _explained(there):
+        return Answer(connection.sql(sql), is_plan, there)
+
+
+def _close(connection: DuckDBPyConnection) -> None:
+    """From here on the connection reads what is registered and nothing else, and nobody can open it again."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _check_statement(sql: str) -> bool:
+    """Refuse whatever is not one reading statement.
+
+    Returns:
+        whether it is an EXPLAIN.
+    """
+    with _explained(()):
+        statements = duckdb.extract_statements(sql)
+    kinds = [statement.type for statement in statements]
+    is_plan = kinds == [StatementType.EXPLAIN]
+    if is_plan:
+        # EXPLAIN ANALYZE runs its statement, whatever it is.
+        inner = re.sub(
+            r"^\s*EXPLAIN\s+(ANALYZE\s+)?(\(\s*(ANALYZE|FORMAT)\b[^)]*\)\s*)?",
+            "",
+            statements[0].query,
+            flags=re.I,
+        )
+        with _explained(()):
+            kinds = [statement.type for statement in duckdb.extract_statements(inner)]
+    if kinds != [StatementType.SELECT]:
+        found = ", ".join(str(kind.name) for kind in kinds) or "nothing"
+        raise UsageError(
+            f"kgp query takes one reading statement; this is {found}.",
+            mend="Use SELECT, WITH, FROM, VALUES, EXPLAIN, DESCRIBE, SHOW or SUMMARIZE.",
+        )
+    return is_plan
+
+
+def _tables_of(sql: str, there: Iterable[str]) -> list[str]:
+    """The tables that the statement may use: those whose name occurs in it, or all where it looks around."""
+    words = set(re.findall(r"\w+", sql.lower()))
+    looks_around = words & {"show", "information_schema", "pg_catalog"} or any(
+        word.startswith(("duckdb_", "pg_")) for word in words
+    )
+    return [name for name in there if looks_around or name in words]
+
+
+def _values(column: pa.Array) -> list[object]:
+    values: list[object] = column.to_pylist(maps_as_pydicts="lossy")
+    return values
+
+
+@contextmanager
+def _explained(there: tuple[str, ...]) -> Iterator[None]:
+    """DuckDB's errors as one message; failures in the middle of a stream come as OSError with the same text."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as problem:
+        text = re.sub(r"\x1b\[[0-9;]*m|\nDid you mean \"pg_\w+\"\?", "", str(problem)).strip()
+        raise InputError(text.rstrip("."), where="SQL", mend=_advice(problem, text, there)) from problem
+
+
+def _advice(problem: Exception, text: str, there: tuple[str, ...]) -> str | None:
+    if isinstance(problem, duckdb.ParserException):
+        quoted = [w for w in _KEYWORDS if re.search(rf"^LINE.*(?<![\"\w]){w}(?![\"\w])", text, re.I | re.M)]
+        if quoted:
+            return f'\nA word of SQL that is meant as a column stands in double quotes: "{quoted[0]}".'
+    if isinstance(problem, duckdb.PermissionException):
+        return "\nkgp query reads the tables of the lake and nothing else."
+    missing = re.search(r"Table with name (\S+) does not exist", text)
+    if missing:
+        name = missing[1].lower()
+        if name in TABLES:
+            return f"\nIt is a table of kgp, but not in this lake yet. There are: {', '.join(there)}."
+        near = difflib.get_close_matches(name, there, n=1)
+        return f"\n{f'Did you mean {near[0]}? ' if near else ''}There are: {', '.join(there)}."
+    return None
