@@ -72,7 +72,6 @@ class Term:
 _ALL = (
     # -- where a row comes from
     Term("load_id", STRING, "The load that wrote this row: a key of `loads`."),
-    Term("source", STRING, "Archive release or collection, as in `kgp sources`."),
     Term("path", STRING, "Where the file was read from."),
     Term("content_id", STRING, "Identity of the file's content: md5:… or etag:…:size."),
     Term("size", BIGINT, "Size of the file.", unit="bytes"),
@@ -173,7 +172,6 @@ _ALL = (
     ),
     Term("an", INT, "Called alleles, computed from the genotypes.", unit="alleles"),
     Term("af", DOUBLE, "ac / an; null where nothing is called.", unit="fraction"),
-    Term("maf", DOUBLE, "min(af, 1 - af).", unit="fraction"),
     Term("n_missing", INT, "Samples with a missing allele in their genotype.", unit="samples"),
     Term(
         "dosages",
