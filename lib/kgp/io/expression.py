@@ -196,7 +196,7 @@ def read_records(spark: SparkSession, layout: MatrixLayout, places: Mapping[str,
     from pyspark.sql.pandas.types import from_arrow_schema
 
     splits = plan_splits(layout.path)
-    parser = _LineParser(layout, places)
+    parser = LineParser(layout, places)
 
     def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -208,7 +208,7 @@ def read_records(spark: SparkSession, layout: MatrixLayout, places: Mapping[str,
     return indices.mapInArrow(parse, from_arrow_schema(RECORD_SCHEMA))
 
 
-class _LineParser:
+class LineParser:
     """Turns whole lines into a batch of `RECORD_SCHEMA`."""
 
     def __init__(self, layout: MatrixLayout, places: Mapping[str, Place] | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kgp.errors import BuildError, InputError, LakeError
 from kgp.genome import ReferenceBuild, check_build, get_build
-from kgp.io.vcf import Selection, Survey, VcfHeader, VcfRecords, read_header, read_records, survey_records
+from kgp.io.vcf import Selection, Survey, VcfHeader, Records, read_header, read_records, survey_records
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load, quarantine
 from kgp.params import LoadVariants, Region
@@ -95,7 +95,7 @@ def _write(
     load: FileLoad,
     header: VcfHeader,
     survey: Survey,
-    records: VcfRecords,
+    records: Records,
     sample_rows: list[dict[str, object]],
 ) -> LoadCounts:
     if sample_rows:
@@ -156,7 +156,7 @@ def _check_callset_build(context: Context, callset: str, build: ReferenceBuild) 
         )
 
 
-def _refuse_first_reject(load: FileLoad, records: VcfRecords) -> None:
+def _refuse_first_reject(load: FileLoad, records: Records) -> None:
     first = records.rejects.orderBy("offset").first()
     if first is not None:
         raise InputError(
