@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,17 @@ import numpy.typing as npt
 from kgp.errors import FormatError
 from kgp.io.storage import display_url, file_size, open_binary
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
 Form = Literal["bgzf", "gzip", "text"]
 
 TARGET_BYTES = 32 << 20
 CHUNK_BYTES = 4 << 20
+_LEAST_BYTES = 256 << 10
+_CORES_UNKNOWN = 8
 
 _READ_SIZE = 1 << 20
 _MAGIC = b"\x1f\x8b\x08\x04"
@@ -94,6 +101,21 @@ def detect_form(url: str) -> Form:
     if not first.startswith(b"\x1f\x8b"):
         return "text"
     return "gzip" if _block_size(first, 0) is None else "bgzf"
+
+
+def read_start(url: str, n_bytes: int) -> bytes:
+    """The first bytes of the text, `n_bytes` of them or all that there are.
+
+    Raises:
+        FormatError: the file is broken or cut off right there.
+        InputError: there is no such file, or it may not be read.
+    """
+    start = b""
+    for text, _, _ in _read_pieces(Split(url, detect_form(url), 0, None)):
+        start += text[: n_bytes - len(start)]
+        if len(start) == n_bytes:
+            break
+    return start
 
 
 def has_end_marker(url: str) -> bool:
@@ -314,3 +336,36 @@ def _inflate(buffer: bytes, at: int, size: int) -> bytes | None:
 def _broken(url: str, at: int, what: str) -> FormatError:
     where = f"{display_url(url)}, byte {at:,}"
     return FormatError(f"{what}.", where=where, mend="Fetch the file again.")
+
+
+def plan_tasks(spark: SparkSession, url: str) -> list[Split]:
+    """Cut a file for this session: splits of about 32 MiB as stored, or less, so that every core has two."""
+    size = file_size(url)
+    try:
+        n_cores = spark.sparkContext.defaultParallelism
+    except Exception:  # a Spark Connect session has no context to ask
+        n_cores = _CORES_UNKNOWN
+    return plan_splits(url, target_bytes=max(_LEAST_BYTES, min(TARGET_BYTES, size // (2 * n_cores) + 1)))
+
+
+def map_splits(
+    spark: SparkSession,
+    splits: Sequence[Split],
+    function: Callable[[Split], Iterator[pa.RecordBatch]],
+    schema: StructType | str,
+) -> DataFrame:
+    """A DataFrame of what a function makes of each split: one Spark partition a split, in file order.
+
+    Args:
+        spark: the session.
+        splits: at least one.
+        function: called in a task; picklable, and no Spark object in it.
+        schema: of the batches that it yields.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for index in batch.column(0).to_pylist():
+                yield from function(splits[index])
+
+    return spark.range(0, len(splits), 1, len(splits)).mapInArrow(run, schema)

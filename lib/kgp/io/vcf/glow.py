@@ -1,0 +1,277 @@
+"""The glow engine: what Glow's VCF reader returns, mapped to rows of `variants`. Nobody else knows its names.
+
+Glow's default reader has defects that make no sound. Two are repaired here: ID and FILTER, which it splits
+at ',', are put together again, and INFO END, which it always leaves null, is taken from `end`. Against the
+others (`find_misread_shapes`) the raw lines are looked at before a file is given to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from kgp.errors import EnvironmentProblem, FormatError
+from kgp.io.splits import Split, map_splits, plan_tasks, read_chunks
+from kgp.io.vcf.header import VcfHeader
+from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
+from kgp.tables.variants import VARIANTS
+from kgp.transforms.calls import explain_genotypes
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql.types import DataType
+
+# FORMAT keys that Glow's genotype struct calls otherwise; all others keep their id.
+_FORMAT_KEYS = {
+    "depth": "DP",
+    "alleleDepths": "AD",
+    "conditionalQuality": "GQ",
+    "phredLikelihoods": "PL",
+    "genotypeLikelihoods": "GL",
+    "posteriorProbabilities": "GP",
+    "filters": "FT",
+    "haplotypeQualities": "HQ",
+    "expectedAlleleCounts": "EC",
+    "mappingQuality": "MQ",
+}
+_NOT_FORMATS = ("sampleId", "calls", "phased")
+_NEWEST_VERSION = (4, 3)
+_HADOOP_SCHEMES = ("file", "hdfs", "abfs", "abfss", "wasb", "wasbs", "s3", "s3a", "gs", "dbfs")
+
+
+def is_available(spark: SparkSession) -> bool:
+    """Whether Glow's data source answers in this session."""
+    try:
+        spark.read.format("vcf").load("/kgp-asks-whether-glow-is-there")
+    except Exception as problem:  # Spark's own class where the source is there, another one where it is not
+        return "DATA_SOURCE_NOT_FOUND" not in str(problem) and "Failed to find" not in str(problem)
+    return True
+
+
+def require(spark: SparkSession) -> None:
+    """Refuse to go on without Glow.
+
+    Raises:
+        EnvironmentProblem: its JAR does not answer in this session.
+    """
+    if not is_available(spark):
+        raise EnvironmentProblem(
+            "Glow is not on the class path.",
+            where="--reader glow",
+            mend="Add to spark-submit: --packages io.projectglow:glow-spark3_2.12:<version>; or use --reader auto.",
+        )
+
+
+def find_misread_shapes(spark: SparkSession, url: str, header: VcfHeader) -> dict[str, int]:
+    """What in the file Glow would refuse or silently misread, and in how many records.
+
+    Raises:
+        FormatError: a BGZF block or the gzip stream is broken.
+    """
+    found: Counter[str] = Counter()
+    if "://" in url and url.partition("://")[0] not in _HADOOP_SCHEMES:
+        found[f"URL of a kind that Hadoop does not know ({url.partition('://')[0]}://)"] = 1
+    if tuple(int(part) for part in header.version.split(".")) > _NEWEST_VERSION:
+        found[f"VCF {header.version}"] = 1
+    shapes = map_splits(spark, plan_tasks(spark, url), partial(_shapes, header), "shape string, n bigint")
+    for row in shapes.collect():
+        found[row.shape] += row.n
+    return dict(found)
+
+
+def _shapes(header: VcfHeader, split: Split) -> Iterator[pa.RecordBatch]:
+    found: Counter[str] = Counter()
+    for chunk in read_chunks(split):
+        starts, ends = chunk.lines()
+        is_body = chunk.offsets(starts) > header.offset
+        for begin, end in zip(starts[is_body].tolist(), ends[is_body].tolist(), strict=True):
+            shape = _misread_shape(chunk.data[begin:end], header.n_columns)
+            if shape is not None:
+                found[shape] += 1
+    yield pa.RecordBatch.from_pydict(
+        {"shape": pa.array(list(found), pa.string()), "n": pa.array(list(found.values()), pa.int64())}
+    )
+
+
+def _misread_shape(line: bytes, n_columns: int) -> str | None:
+    """What Glow would misread in the line, or None."""
+    fields = line.split(b"\t", 9)
+    if line.count(b"\t") + 1 != n_columns:
+        return "wrong number of columns"
+    if len(fields) < 10:
+        return None
+    keys, samples = fields[8].split(b":"), fields[9]
+    if fields[8] == b".":
+        return "FORMAT '.'"
+    if keys == [b"GT"]:
+        gts = samples
+    else:
+        cells = samples.split(b"\t")
+        if max(cell.count(b":") for cell in cells) >= len(keys):
+            return "more values than FORMAT has keys"
+        if b"GT" not in keys:
+            return None
+        if keys[0] != b"GT":
+            return "GT is not the first FORMAT key"
+        gts = b"\t".join(cell.split(b":", 1)[0] for cell in cells)
+    texts = dict.fromkeys(gts.split(b"\t"))
+    n_alts = 0 if fields[4] == b"." else fields[4].count(b",") + 1
+    if explain_genotypes([text.decode("latin-1") for text in texts], n_alts) is not None:
+        return "malformed genotype"
+    if any((b"|" in text and b"/" in text) or text[:1] in (b"|", b"/") for text in texts):
+        return "genotype phased in part"
+    return None
+
+
+def read_glow(spark: SparkSession, url: str, layout: Layout) -> DataFrame:
+    """Rows of `variants` by Glow's reader, with strict validation."""
+    rows = spark.read.format("vcf").option("validationStringency", "strict").load(url)
+    return variants_from_glow(rows, layout)
+
+
+def variants_from_glow(rows: DataFrame, layout: Layout) -> DataFrame:
+    """Map what Glow's reader returns with its default options to rows of `variants`.
+
+    `record_id` is Spark's monotonically increasing id: it ascends in file order as the rows do.
+    """
+    from pyspark.sql import functions as F
+
+    info = {name.removeprefix("INFO_"): name for name in rows.columns if name.startswith("INFO_")}
+    fields = _genotype_fields(rows)
+    formats = {_FORMAT_KEYS.get(name, name): name for name in fields if name not in _NOT_FORMATS}
+
+    def of_samples(name: str, of: Mapping[str, DataType]) -> Column:
+        """One FORMAT field as an array of texts, a value a sample."""
+        return F.transform("genotypes", lambda genotype: _text(genotype[name], of[name]))
+
+    none = F.lit(None)
+    flat = rows.select(
+        F.monotonically_increasing_id().alias("record_id"),
+        "contigName",
+        "start",
+        "end",
+        F.array_join("names", ",").alias("vcf_id"),
+        F.col("referenceAllele").alias("ref"),
+        F.col("alternateAlleles").alias("alts"),
+        "qual",
+        F.array_join("filters", ",").alias("filters"),
+        F.array(*[_text(F.col(f"`{n}`"), rows.schema[n].dataType) for n in info.values()])
+        .cast("array<string>")
+        .alias("info"),
+        (
+            F.transform("genotypes", lambda g: g["calls"])
+            if "calls" in fields
+            else none.cast("array<array<int>>")
+        ).alias("calls"),
+        (
+            F.transform("genotypes", lambda g: g["phased"])
+            if "phased" in fields
+            else none.cast("array<boolean>")
+        ).alias("phased"),
+        F.array(*[of_samples(name, fields) for name in formats.values()])
+        .cast("array<array<string>>")
+        .alias("formats"),
+    )
+    to_variants = partial(_to_variants, layout, tuple(info), tuple(formats))
+    return flat.mapInArrow(to_variants, VARIANTS.spark_schema)
+
+
+def _genotype_fields(rows: DataFrame) -> dict[str, DataType]:
+    """Field → type of the genotype struct; empty where there are no samples."""
+    from pyspark.sql.types import ArrayType, StructType
+
+    if "genotypes" not in rows.columns:
+        return {}
+    genotypes = rows.schema["genotypes"].dataType
+    if not isinstance(genotypes, ArrayType) or not isinstance(genotypes.elementType, StructType):
+        return {}
+    return {one.name: one.dataType for one in genotypes.elementType.fields}
+
+
+def _text(value: Column, of: DataType) -> Column:
+    """A typed value as VCF text: '' for a flag that is set, null where there is no value."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType, BooleanType, StructType
+
+    if isinstance(of, BooleanType):
+        return F.when(value, F.lit(""))
+    if isinstance(of, ArrayType):
+        inner = of.elementType
+        texts = F.transform(value, lambda one: F.coalesce(_text(one, inner), F.lit(".")))
+        return F.when(F.size(value) > 0, F.array_join(texts, ","))
+    if isinstance(of, StructType):  # an annotation, whose parts the header's description names
+        parts = [F.coalesce(_text(value[part.name], part.dataType), F.lit("")) for part in of.fields]
+        return F.concat_ws("|", *parts)
+    return value.cast("string")
+
+
+def _to_variants(
+    layout: Layout,
+    info_keys: tuple[str, ...],
+    format_keys: tuple[str, ...],
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        rows = VariantRows(layout)
+        for row in batch.to_pylist():
+            record = _record(row, info_keys, layout)
+            if layout.selection.takes(record.contig, record.start, record.end):
+                rows.add(record, _genotypes(row, record), _formats(row, format_keys))
+        yield rows.to_batch()
+
+
+def _record(row: Mapping[str, Any], info_keys: tuple[str, ...], layout: Layout) -> Record:
+    start, ref = row["start"], row["ref"]
+    plain_end = start + len(ref)
+    end = row["end"] if row["end"] > start else plain_end
+    info = {key: text for key, text in zip(info_keys, row["info"], strict=True) if text is not None}
+    if "END" in info_keys and end != plain_end:
+        info["END"] = str(end)
+    return Record(
+        record_id=row["record_id"],
+        source_contig=row["contigName"],
+        contig=layout.names.get(row["contigName"], row["contigName"]),
+        start=start,
+        end=end,
+        vcf_id=row["vcf_id"] or None,
+        ref=ref,
+        alts=tuple(row["alts"] or ()),
+        qual=row["qual"],
+        filters=row["filters"].split(";") if row["filters"] else None,
+        info=info,
+    )
+
+
+def _genotypes(row: Mapping[str, Any], record: Record) -> Genotypes | None:
+    calls, phased = row["calls"], row["phased"]
+    if not calls or all(one is None for one in calls):
+        return None
+    texts = [
+        _genotype_text(tuple(one or (-1,)), bool(is_phased))
+        for one, is_phased in zip(calls, phased, strict=True)
+    ]
+    problem = explain_genotypes(texts, len(record.alts))
+    if problem is not None:
+        raise FormatError(
+            f"{problem}.", where=f"{record.source_contig}:{record.start + 1}", mend="Use --reader builtin."
+        )
+    return Genotypes.of_texts(texts, len(record.alts))
+
+
+@lru_cache(maxsize=1 << 16)
+def _genotype_text(alleles: tuple[int, ...], is_phased: bool) -> str:
+    return ("|" if is_phased else "/").join("." if allele < 0 else str(allele) for allele in alleles)
+
+
+def _formats(row: Mapping[str, Any], format_keys: tuple[str, ...]) -> Formats | None:
+    """FORMAT fields that any sample of the row has a value for."""
+    fields: Formats = {
+        key: values
+        for key, values in zip(format_keys, row["formats"] or [], strict=False)
+        if values is not None and any(value is not None for value in values)
+    }
+    return fields or None
