@@ -142,6 +142,9 @@ def decide_load(new: LoadIdentity, path: str, earlier: Iterable[EarlierLoad]) ->
 
 
 def _may_overlap(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
+    if not (a.keys() - {"strict"} and b.keys() - {"strict"}):
+        return True  # one of them is the whole file
+
     def contigs(selection: Mapping[str, str]) -> set[str]:
         return set(selection.get("contig", "").split())
 
