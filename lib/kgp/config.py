@@ -116,7 +116,9 @@ def _find(conf: str) -> Traversable:
         if candidate.is_file():
             return candidate
     names = ", ".join(sorted(p.name.removesuffix(".yml") for p in find_conf_dir().iterdir()))
-    raise UsageError(f"There is no configuration '{conf}'.", where="--conf", mend=f"Give a path or one of {names}.")
+    raise UsageError(
+        f"There is no configuration '{conf}'.", where="--conf", mend=f"Give a path or one of {names}."
+    )
 
 
 def _read(path: Traversable) -> dict[str, Any]:
@@ -125,7 +127,9 @@ def _read(path: Traversable) -> dict[str, Any]:
     except yaml.YAMLError as problem:
         raise UsageError(f"It is no YAML: {problem}.", where=str(path), mend="Mend the file.") from problem
     if not isinstance(content, dict):
-        raise UsageError("It holds no options.", where=str(path), mend="Write it as conf/base.yml is written.")
+        raise UsageError(
+            "It holds no options.", where=str(path), mend="Write it as conf/base.yml is written."
+        )
     return content
 
 
@@ -143,7 +147,7 @@ def _cast(value: Any, hint: Any, where: str) -> Any:
     """The value as the field's type; numbers and lists only, nothing is guessed."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        items = [value] if isinstance(value, str) else list(value or ())
+        items = () if value is None else value if isinstance(value, list | tuple) else (value,)
         return tuple(str(item) for item in items)
     if origin is typing.Literal:
         if value not in args:
@@ -158,7 +162,9 @@ def _cast(value: Any, hint: Any, where: str) -> Any:
             if not isinstance(value, bool):
                 raise ValueError
             return value
-        if value is None:
+        if value is None or isinstance(value, bool):
+            raise ValueError
+        if hint is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
         return hint(value)
     except (TypeError, ValueError):

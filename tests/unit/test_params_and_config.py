@@ -1,0 +1,201 @@
+"""Options: one name everywhere, defaults in conf/base.yml alone, later sources override earlier ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kgp import params
+from kgp.config import Config, find_conf_dir, load_config
+from kgp.errors import UsageError
+from kgp.params import (
+    EqtlBuild,
+    EqtlExport,
+    LoadExpression,
+    LoadSamples,
+    LoadVariants,
+    Region,
+    SessionParams,
+)
+
+KINDS = (LoadSamples, LoadVariants, LoadExpression, EqtlBuild, EqtlExport, SessionParams)
+kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+VARIANTS = {"callset": "phase3", "build": "GRCh37", "vcf": ("a.vcf",)}
+MATRICES = {"name": "demo", "callset": "phase3", "dataset": "E-GEUV-1"}
+
+
+@pytest.fixture(scope="module")
+def base() -> Config:
+    return load_config(environ={})
+
+
+def test_every_section_of_base_yml_belongs_to_params_and_has_no_strangers(base: Config) -> None:
+    sections = {kind.section: kind for kind in KINDS}
+    assert set(base.values) == {"", *sections}
+    for section, kind in sections.items():
+        assert set(base.values[section]) <= {field.name for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize("path", sorted(p.name for p in Path(str(find_conf_dir())).glob("*.yml")))
+def test_every_configuration_can_be_read(path: str) -> None:
+    load_config(path.removesuffix(".yml"), environ={}).params(SessionParams)
+
+
+def test_params_have_no_defaults_in_code() -> None:
+    for kind in KINDS:
+        for field in dataclasses.fields(kind):
+            assert field.default is dataclasses.MISSING
+            assert field.default_factory is dataclasses.MISSING
+
+
+@kinds
+def test_every_option_has_help(kind: type) -> None:
+    if kind is not SessionParams:
+        for field in dataclasses.fields(kind):
+            assert field.metadata["help"]
+            assert not field.metadata["help"].endswith(".")
+
+
+def test_every_params_dataclass_is_tested_here() -> None:
+    found = {v for v in vars(params).values() if isinstance(v, type) and hasattr(v, "section")}
+    assert found == set(KINDS)
+
+
+def test_the_order_is_base_file_environment_command_line(tmp_path: Path) -> None:
+    conf = tmp_path / "mine.yml"
+    conf.write_text(
+        "eqtl_build: {min_maf: 0.02, max_missing: 0.02, cis_window: 2}\nlake: /file\n", encoding="utf-8"
+    )
+    environ = {"KGP_EQTL_BUILD_MAX_MISSING": "0.03", "KGP_EQTL_BUILD_CIS_WINDOW": "3", "KGP_LAKE": "/env"}
+    config = load_config(str(conf), environ=environ)
+    found = config.params(EqtlBuild, {**MATRICES, "cis_window": 4})
+    assert (found.min_maf, found.max_missing, found.cis_window) == (0.02, 0.03, 4)
+    assert found.cohort == "ALL"
+    assert config.lake == "/env"
+    assert load_config(str(conf), lake="/cli", environ=environ).lake == "/cli"
+
+
+def test_the_environment_is_read_as_yaml() -> None:
+    environ = {"KGP_LOAD_VARIANTS_CONTIG": "['21', X]", "KGP_LOAD_VARIANTS_STRICT": "true"}
+    found = load_config(environ=environ).params(LoadVariants, VARIANTS)
+    assert found.contig == ("21", "X")
+    assert found.strict is True
+
+
+@pytest.mark.parametrize(
+    ("text", "contigs"),
+    [("22", ("22",)), ("X", ("X",)), ("[21, 22]", ("21", "22")), ("null", ()), ("[]", ())],
+)
+def test_one_contig_or_several_from_the_environment(text: str, contigs: tuple[str, ...]) -> None:
+    found = load_config(environ={"KGP_LOAD_VARIANTS_CONTIG": text}).params(LoadVariants, VARIANTS)
+    assert found.contig == contigs
+
+
+def test_a_required_option_may_come_from_the_environment() -> None:
+    found = load_config(environ={"KGP_LOAD_SAMPLES_PANEL": "a.panel"}).params(LoadSamples)
+    assert found.panel == "a.panel"
+
+
+def test_what_is_missing_is_named_as_on_the_command_line(base: Config) -> None:
+    with pytest.raises(UsageError, match=r"Not given: --callset, --build, VCF\."):
+        base.params(LoadVariants)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("cis_window", "far"),
+        ("cis_window", 1.5),
+        ("cis_window", True),
+        ("min_maf", "rare"),
+        ("min_maf", True),
+        ("replace", "yes"),
+        ("profile", "gtex-2035"),
+        ("min_maf", 0.6),
+        ("max_missing", -0.1),
+        ("max_missing", float("nan")),
+        ("cis_window", -1),
+        ("name", "a/b"),
+        ("name", ""),
+        ("no_such_option", 1),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(base: Config, option: str, value: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        base.params(EqtlBuild, {**MATRICES, option: value})
+    assert caught.value.mend
+
+
+def test_a_null_where_a_value_is_needed_is_refused(tmp_path: Path) -> None:
+    conf = tmp_path / "mine.yml"
+    conf.write_text("eqtl_build: {cis_window: null}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="cis_window"):
+        load_config(str(conf), environ={}).params(EqtlBuild, MATRICES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("eqtl_bild: {min_maf: 1}", "'eqtl_bild' is no option or section"),
+        ("min_maf: 1", "'min_maf' is no option or section"),
+        ("- a\n- b", "holds no options"),
+        ("a: [", "no YAML"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    conf = tmp_path / "mine.yml"
+    conf.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load_config(str(conf), environ={})
+
+
+def test_an_unknown_configuration_names_those_that_exist() -> None:
+    with pytest.raises(UsageError, match="azure, base, databricks, local"):
+        load_config("nowhere", environ={})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"build": "hg99"},
+        {"callset": "a b"},
+        {"region": ("22",)},
+        {"region": ("22:9-5",)},
+        {"region": ("22:0-5",)},
+        {"vcf": ()},
+        {"vcf": ("a.vcf", "a.vcf")},
+        {"reader": "fast"},
+    ],
+)
+def test_load_variants_checks_its_options(base: Config, given: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        base.params(LoadVariants, {**VARIANTS, **given})
+
+
+def test_load_expression_checks_its_unit(base: Config) -> None:
+    given = {"dataset": "E-GEUV-1", "matrix": "a.bed", "build": "GRCh37"}
+    assert base.params(LoadExpression, given).unit == "unknown"
+    with pytest.raises(UsageError, match="'furlong' is no unit"):
+        base.params(LoadExpression, {**given, "unit": "furlong"})
+
+
+@given(
+    st.sampled_from(["22", "chr22", "HLA-A*01:01", "HLA-DRB1*15:03:01:02", "GL000207.1"]),
+    st.integers(0, 2**31),
+    st.integers(1, 2**20),
+)
+def test_a_region_is_read_as_it_is_written(contig: str, start: int, length: int) -> None:
+    region = Region(contig=contig, start=start, end=start + length)
+    assert Region.parse(str(region)) == region
+    assert Region.parse(f"{contig}:{start + 1:,}-{start + length:,}") == region
+
+
+def test_literal_types_name_what_is_built() -> None:
+    assert typing.get_args(params.Reader) == ("auto", "builtin", "glow")
