@@ -8,6 +8,7 @@ back a `Report`.
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import threading
 import time
@@ -16,9 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
+from kgp import errors
 from kgp.config import Config
-from kgp.errors import ContractError
+from kgp.errors import ContractError, KgpError
 from kgp.io.delta import Lake
+from kgp.io.splits import SplitRows
 from kgp.params import SessionParams
 from kgp.session import get_session
 from kgp.table import Table
@@ -192,6 +195,11 @@ class Context:
         self._declared(table, self._job.writes)
         return self._lake.read_all(table).where(where)
 
+    def measure(self, table: Table, where: str, **expressions: str) -> dict[str, Any]:
+        """Aggregates over rows that this job has just written, valid or not yet: name → value."""
+        self._declared(table, self._job.writes)
+        return self._lake.measure(table, where, **expressions)
+
     def version(self, table: Table) -> int | None:
         """Newest Delta version of a declared table."""
         self._declared(table, self._job.reads + self._job.writes)
@@ -202,16 +210,16 @@ class Context:
         self._declared(table, self._job.writes)
         self._lake.create(table)
 
-    def replace(self, table: Table, rows: DataFrame, where: str | None) -> None:
-        """Replace a slice of a declared table in one commit."""
+    def replace(self, table: Table, rows: DataFrame | SplitRows, ids: Iterable[str]) -> int:
+        """Replace the rows of some ledger ids of a declared table in one commit; returns the rows written."""
         self._declared(table, self._job.writes)
-        self._lake.replace(table, rows, where, note=f"kgp {self._job.name}")
+        return self._lake.replace(table, rows, ids, note=f"kgp {self._job.name}")
 
     def remove_debris(self) -> dict[str, list[str]]:
         """Remove from the tables that this job writes what their ledger does not name: table → ledger ids."""
         return self._lake.remove_debris(self._job.writes)
 
-    def check_key(self, table: Table, where: str | None = None) -> None:
+    def check_key(self, table: Table, where: str = "true") -> None:
         """Refuse repeated keys in a declared table's slice."""
         self._declared(table, self._job.writes)
         self._lake.check_key(table, where)
@@ -237,7 +245,25 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
     context = Context(Lake(start_spark, config.lake), progress, job)
     for table, ids in context.remove_debris().items():
         progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")
-    report = job.run(context, params)
+    try:
+        report = job.run(context, params)
+    except Exception as problem:
+        raise find_own_error(problem) or problem
     report.seconds = context.seconds
     progress.say(f"{job.name}: {report.summary}")
     return report
+
+
+def find_own_error(problem: Exception) -> KgpError | None:
+    """The error of kgp that was raised in a Spark task, out of the text that Spark makes of it; None if there is none.
+
+    >>> find_own_error(RuntimeError("Traceback …\\nkgp.errors.FormatError: a.vcf: It is cut off.\\n\\tat org.apache")).what
+    'a.vcf: It is cut off.'
+    """
+    if isinstance(problem, KgpError):
+        return None
+    found = re.search(r"^kgp\.errors\.(\w+): (.+)$", str(problem), re.MULTILINE)
+    kind = getattr(errors, found[1], None) if found else None
+    if found is None or not (isinstance(kind, type) and issubclass(kind, KgpError)):
+        return None
+    return kind(found[2])

@@ -12,18 +12,24 @@ valid when their ledger (`loads`, `eqtl_matrices`), which is written last, names
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake.transaction import RemoveAction
 
 from kgp.errors import CheckError, ContractError, LakeError
+from kgp.io.direct import WRITTEN, from_json, write_action_batches, write_split
+from kgp.io.splits import SplitRows, map_splits
 from kgp.table import Table, conform
 from kgp.tables import TABLES
 
@@ -116,11 +122,8 @@ class Lake:
         """All rows of a small table on the driver, debris included."""
         if not self.exists(table):
             return table.arrow_schema.empty_table()
-        return (
-            DeltaTable(self.path(table))
-            .to_pyarrow_table(columns=list(table.columns))
-            .cast(table.arrow_schema)
-        )
+        columns = ", ".join(f'"{name}"' for name in table.columns)
+        return self._select(table, columns, "true").cast(table.arrow_schema)
 
     def put(
         self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None, *, note: str = ""
@@ -172,40 +175,84 @@ class Lake:
         known = sorted(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
         return rows.where(rows[column].isin(known))
 
-    def replace(self, table: Table, rows: DataFrame, where: str | None, *, note: str = "") -> None:
-        """Put `rows` in the place of the rows that satisfy `where`, in one commit.
+    def replace(
+        self,
+        table: Table,
+        rows: DataFrame | SplitRows,
+        ids: Iterable[str] | None,
+        *,
+        note: str = "",
+    ) -> int:
+        """Put `rows` in the place of the rows of some ledger ids, in one commit.
+
+        The tasks write the files, the driver commits them; see `kgp.io.direct`.
 
         Args:
             table: the table; it is created where missing.
-            rows: exactly the table's columns; every row satisfies `where`.
-            where: SQL predicate of the slice; None replaces the whole table.
-            note: kept in the commit's ``userMetadata``.
+            rows: exactly the table's columns; every row has one of the ids. `SplitRows` come in order.
+            ids: values of the table's ledger column whose rows are replaced; None replaces the whole table.
+            note: kept in the commit.
+
+        Returns:
+            rows written.
 
         Raises:
-            ContractError: the rows do not have the table's shape.
+            ContractError: the rows do not have the table's shape, or break NOT NULL or a CHECK.
         """
-        ordered = conform(rows, table)
-        self.create(table)
-        if table.sort_by:
-            ordered = ordered.sortWithinPartitions(*table.partition_by, *table.sort_by)
-        writer = ordered.write.format("delta").mode("overwrite").option("userMetadata", note)
-        if where is not None:
-            writer = writer.option("replaceWhere", where)
+        root = self.path(table)
+        if isinstance(rows, SplitRows):
+            self.create(table)
+            write_one = partial(write_split, function=rows.function, table=table, root=root)
+            actions = map_splits(self.spark, rows.splits, write_one, WRITTEN)
+        else:
+            ordered = conform(rows, table)
+            self.create(table)
+            if table.sort_by:
+                ordered = ordered.sortWithinPartitions(*table.partition_by, *table.sort_by)
+            actions = ordered.mapInArrow(partial(write_action_batches, table=table, root=root), WRITTEN)
+        written = [from_json(row.action) for row in actions.collect()]
         with self._commit_lock():
-            writer.save(self.path(table))
+            delta = DeltaTable(self.path(table))
+            old = _files_of(delta, table.ledger_column, None if ids is None else set(ids))
+            if old or written:
+                delta.create_write_transaction(
+                    [*written, *old],
+                    mode="append",
+                    schema=table.arrow_schema,
+                    partition_by=list(table.partition_by),
+                    commit_properties=CommitProperties(custom_metadata={"note": note}),
+                )
+        return sum(json.loads(action.stats)["numRecords"] for action in written)
 
-    def check_key(self, table: Table, where: str | None = None) -> None:
+    def check_key(self, table: Table, where: str = "true") -> None:
         """Refuse a repeated key among the written rows.
 
         Raises:
             CheckError: names the key and one repeated value.
         """
-        rows = self.read_all(table)
-        if where is not None:
-            rows = rows.where(where)
-        repeated = rows.groupBy(*table.key).count().where("count > 1").first()
-        if repeated is not None:
-            raise _repeated_key(table, [repeated[name] for name in table.key], repeated["count"])
+        key = ", ".join(f'"{name}"' for name in table.key)
+        found = self._select(
+            table, f"{key}, count(*) AS n", f"{where} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        )
+        for row in found.to_pylist():
+            raise _repeated_key(table, [row[name] for name in table.key], row["n"])
+
+    def measure(self, table: Table, where: str, **expressions: str) -> dict[str, Any]:
+        """Aggregates over the written rows of a slice, computed by delta-rs: name → value.
+
+        Args:
+            table: an existing table.
+            where: SQL predicate.
+            expressions: name → SQL aggregate.
+        """
+        wanted = ", ".join(f"{text} AS {name}" for name, text in expressions.items())
+        row: dict[str, Any] = self._select(table, wanted, where).to_pylist()[0]
+        return row
+
+    def _select(self, table: Table, wanted: str, where: str) -> pa.Table:
+        # Not to_pyarrow_table(): Arrow's I/O threads inside a Python file system can abort the interpreter's exit.
+        query = QueryBuilder().register("rows", DeltaTable(self.path(table)))
+        return pa.table(query.execute(f"SELECT {wanted} FROM rows WHERE {where}"))
 
     # ---------------------------------------------------------------------------------------------- debris
 
@@ -222,7 +269,7 @@ class Lake:
                 continue
             known = set(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
             delta = DeltaTable(self.path(table))
-            orphans = sorted(_ids_in_files(delta, column) - known)
+            orphans = sorted({found for _, ids in _ids_of_files(delta, column) for found in ids} - known)
             if orphans:
                 with self._commit_lock():
                     delta.delete(in_list(column, orphans))
@@ -301,18 +348,50 @@ def _repeated_key(table: Table, values: Iterable[Any], n: int) -> CheckError:
     return CheckError(f"{key} occurs {n} times.", where=f"table {table.name}", mend="Its key must be unique.")
 
 
-def _ids_in_files(delta: DeltaTable, column: str) -> set[str]:
-    """Ledger ids of a table's rows, from partition values and file statistics; the column is read where they fail."""
+def _ids_of_files(delta: DeltaTable, column: str) -> list[tuple[str, set[str]]]:
+    """(path, ledger ids of its rows) of each file, from partition values and statistics, or else from the file."""
     actions = pa.table(delta.get_add_actions(flatten=True))
+    paths = actions["path"].to_pylist()
     if f"partition.{column}" in actions.column_names:
-        return set(actions[f"partition.{column}"].to_pylist())
-    low, high = f"min.{column}", f"max.{column}"
-    if low in actions.column_names and high in actions.column_names:
-        lowest, highest = actions[low].to_pylist(), actions[high].to_pylist()
-        if lowest == highest and None not in lowest:
-            return set(lowest)
-    query = QueryBuilder().register("rows", delta)
-    return set(pa.table(query.execute(f'SELECT DISTINCT "{column}" FROM rows'))[column].to_pylist())
+        return [
+            (path, {value})
+            for path, value in zip(paths, actions[f"partition.{column}"].to_pylist(), strict=True)
+        ]
+    nothing = [None] * len(paths)
+    lows, highs = (
+        actions[name].to_pylist() if (name := f"{end}.{column}") in actions.column_names else nothing
+        for end in ("min", "max")
+    )
+    found = []
+    for path, low, high in zip(paths, lows, highs, strict=True):
+        if low is None or low != high:
+            query = QueryBuilder().register("rows", delta)
+            every = pa.table(query.execute(f'SELECT DISTINCT "{column}" FROM rows'))[column].to_pylist()
+            found.append((path, set(every)))
+        else:
+            found.append((path, {low}))
+    return found
+
+
+def _files_of(delta: DeltaTable, column: str | None, ids: set[str] | None) -> list[RemoveAction]:
+    """Remove-actions of the files that hold rows of these ledger ids and of no other; of all files for None."""
+    if ids is None or column is None:
+        paths = set(pa.table(delta.get_add_actions())["path"].to_pylist())
+    else:
+        paths = {path for path, found in _ids_of_files(delta, column) if found and found <= ids}
+    actions = pa.table(delta.get_add_actions()).to_pylist()
+    now = int(time.time() * 1000)
+    return [
+        RemoveAction(
+            path=action["path"],
+            deletion_timestamp=now,
+            data_change=True,
+            partition_values=action.get("partition") or {},
+            size=action["size_bytes"],
+        )
+        for action in actions
+        if action["path"] in paths
+    ]
 
 
 def _delta_fields(table: Table) -> list[Any]:

@@ -160,10 +160,9 @@ def read_annotation(path: str) -> dict[str, Place]:
             tss = int(row[header["tss"]])
             strand = _strand(row[header["strand"]]) if "strand" in header else None
             group = row[header["group_id"]] if "group_id" in header else None
-            name = row[header["gene_name"]] if "gene_name" in header else None
-            places[row[header["phenotype_id"]]] = Place(
-                row[header["contig"]], tss - 1, tss, tss, strand, group, name
-            )
+            symbol = row[header["gene_name"]] if "gene_name" in header else None
+            contig = row[header["contig"]]
+            places[row[header["phenotype_id"]]] = Place(contig, tss - 1, tss, tss, strand, group, symbol)
         except (ValueError, IndexError):
             raise FormatError(
                 f"Line {number} has no valid place.", where=path, mend="Mend the line."

@@ -348,6 +348,19 @@ def plan_tasks(spark: SparkSession, url: str) -> list[Split]:
     return plan_splits(url, target_bytes=max(_LEAST_BYTES, min(TARGET_BYTES, size // (2 * n_cores) + 1)))
 
 
+@dataclass(frozen=True)
+class SplitRows:
+    """Rows that a function makes of each split of a file: a table's columns as Arrow batches, a task a split.
+
+    Args:
+        splits: at least one, in file order.
+        function: called in a task; picklable, and no Spark object in it.
+    """
+
+    splits: Sequence[Split]
+    function: Callable[[Split], Iterator[pa.RecordBatch]]
+
+
 def map_splits(
     spark: SparkSession,
     splits: Sequence[Split],

@@ -113,9 +113,9 @@ def quarantine(context: Context, load: FileLoad, rejects: DataFrame) -> int:
     from pyspark.sql import functions as F
 
     rows = rejects.withColumns({"load_id": F.lit(load.load_id), "path": F.lit(load.path)})
-    context.replace(QUARANTINE, rows, load.slice)
+    n_rows = context.replace(QUARANTINE, rows, [load.load_id])
     context.check_key(QUARANTINE, load.slice)
-    return context.read_written(QUARANTINE, load.slice).count()
+    return n_rows
 
 
 def finish_load(

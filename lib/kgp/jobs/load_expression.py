@@ -92,15 +92,14 @@ def _write(
     phenotypes = select_phenotypes(
         records, dataset=params.dataset, build=build, unit=params.unit, load_id=load.load_id
     )
-    context.replace(PHENOTYPES, phenotypes, load.slice)
+    context.replace(PHENOTYPES, phenotypes, [load.load_id])
     names = [str(r["run_id"]) for r in runs]
     values = select_values(records, dataset=params.dataset, runs=names, load_id=load.load_id)
-    context.replace(EXPRESSION, values, load.slice)
-    return {
-        RUNS.name: len(new_runs),
-        PHENOTYPES.name: context.read_written(PHENOTYPES, load.slice).count(),
-        EXPRESSION.name: context.read_written(EXPRESSION, load.slice).count(),
-    }
+    context.replace(EXPRESSION, values, [load.load_id])
+    for table in (PHENOTYPES, EXPRESSION):
+        context.check_key(table, load.slice)
+    counts = {t.name: context.measure(t, load.slice, n="count(*)")["n"] for t in (PHENOTYPES, EXPRESSION)}
+    return {RUNS.name: len(new_runs), **counts}
 
 
 def _check(records: DataFrame, params: LoadExpression) -> None:
@@ -154,9 +153,7 @@ def _report(
             f"{len(unowned)} runs belong to nobody known: {', '.join(unowned[:5])}{' …' * (len(unowned) > 5)}"
         )
     if n_rejected:
-        notes.append(
-            f'{n_rejected} lines went into quarantine; see: kgp query "SELECT reason, count(*) FROM quarantine GROUP BY reason"'
-        )
+        notes.append(f"{n_rejected} lines went into quarantine (table quarantine says why)")
     summary = f"{rows[PHENOTYPES.name]:,} phenotypes x {len(runs):,} runs of {params.dataset}"
     return Report(
         "load_expression",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kgp.errors import BuildError, InputError, LakeError
 from kgp.genome import ReferenceBuild, check_build, get_build
-from kgp.io.vcf import Selection, Survey, VcfHeader, Records, read_header, read_records, survey_records
+from kgp.io.vcf import Records, Selection, Survey, VcfHeader, read_header, read_records, survey_records
+from kgp.io.vcf.survey import OUT_OF_ORDER
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load, quarantine
 from kgp.params import LoadVariants, Region
@@ -39,7 +40,11 @@ def run(context: Context, params: LoadVariants) -> Report:
         f"{total.rows_quarantined:,} in quarantine",
         rows={VARIANTS.name: total.alleles_out, QUARANTINE.name: total.rows_quarantined},
         notes=notes,
-        details={"rows_in": total.rows_in, "rows_out": total.rows_out, "rows_quarantined": total.rows_quarantined},
+        details={
+            "rows_in": total.rows_in,
+            "rows_out": total.rows_out,
+            "rows_quarantined": total.rows_quarantined,
+        },
     )
 
 
@@ -71,7 +76,8 @@ def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: Re
     )
     sample_rows = _sample_rows(context, load, header, params.callset)
     selection = Selection(
-        contigs=tuple(build.canonical(c) or c for c in params.contig), regions=_canonical_regions(params, build)
+        contigs=tuple(build.canonical(c) or c for c in params.contig),
+        regions=_canonical_regions(params, build),
     )
     with context.progress.step(f"surveying {load.path} ({len(header.samples):,} samples)"):
         survey = survey_records(context.spark, load.path, header, build, selection)
@@ -101,18 +107,24 @@ def _write(
     if sample_rows:
         context.put(CALLSET_SAMPLES, sample_rows, load.slice)
     context.put(HEADERS, [load.header_row(header.text)], load.slice)
-    context.replace(VARIANTS, records.variants, load.slice)
+    is_sorted = OUT_OF_ORDER not in survey.warnings
+    rows = records.parts if is_sorted and records.parts is not None else records.variants
+    context.replace(VARIANTS, rows, [load.load_id])
     context.check_key(VARIANTS, load.slice)
-    written = context.read_written(VARIANTS, load.slice)
     # A record without ALT is one row with alt_index 0, any other has exactly one row with alt_index 1.
-    rows_out, alleles_out = written.selectExpr("count_if(alt_index <= 1)", "count(*)").first()  # type: ignore[misc]
+    written = context.measure(
+        VARIANTS, load.slice, records="count(*) FILTER (WHERE alt_index <= 1)", alleles="count(*)"
+    )
+    rows_out, alleles_out = written["records"], written["alleles"]
     rows_quarantined = 0
     if rows_out != survey.n_records:
         rows_quarantined = quarantine(context, load, records.rejects)
     return LoadCounts(survey.n_records, rows_out, rows_quarantined, alleles_out, survey.warnings)
 
 
-def _sample_rows(context: Context, load: FileLoad, header: VcfHeader, callset: str) -> list[dict[str, object]]:
+def _sample_rows(
+    context: Context, load: FileLoad, header: VcfHeader, callset: str
+) -> list[dict[str, object]]:
     """Rows of `callset_samples` that this load must write; none where the callset has its order already.
 
     Raises:
@@ -126,8 +138,15 @@ def _sample_rows(context: Context, load: FileLoad, header: VcfHeader, callset: s
     if known:
         order = [sample_id for _, sample_id in known]
         if order != list(header.samples):
-            missing, extra = sorted(set(order) - set(header.samples)), sorted(set(header.samples) - set(order))
-            how = f"{len(missing)} are missing, {len(extra)} are new" if missing or extra else "their order differs"
+            missing, extra = (
+                sorted(set(order) - set(header.samples)),
+                sorted(set(header.samples) - set(order)),
+            )
+            how = (
+                f"{len(missing)} are missing, {len(extra)} are new"
+                if missing or extra
+                else "their order differs"
+            )
             raise LakeError(
                 f"Its {len(header.samples):,} samples are not the {len(order):,} of callset {callset}: {how}.",
                 where=load.path,

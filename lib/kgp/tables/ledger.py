@@ -32,5 +32,5 @@ QUARANTINE = Table(
     grain="record that could not be loaded",
     required=("load_id", "path", "offset", "reason", "line"),
     key=("load_id", "offset"),
-    checks={"offset_not_negative": "offset >= 0"},
+    checks={"offset_not_negative": "`offset` >= 0"},
 )

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from kgp.io.splits import Split, map_splits, plan_tasks, read_chunks
+from kgp.io.splits import Split, SplitRows, map_splits, plan_tasks, read_chunks
 from kgp.io.vcf.parser import Reject, parse_chunk, rejects_to_batch
 from kgp.io.vcf.rows import Layout
-from kgp.tables.variants import VARIANTS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -19,16 +18,15 @@ if TYPE_CHECKING:
 REJECTS = "offset bigint, reason string, line binary"
 
 
-def read_builtin(spark: SparkSession, url: str, layout: Layout) -> tuple[DataFrame, DataFrame]:
+def read_builtin(spark: SparkSession, url: str, layout: Layout) -> tuple[SplitRows, DataFrame]:
     """Rows of `variants`, and the rejected lines (offset, reason, line). Nothing is read before it is used.
 
     Raises:
         InputError: there is no such file, or it may not be read.
     """
     splits = plan_tasks(spark, url)
-    variants = map_splits(spark, splits, partial(_variants, layout), VARIANTS.spark_schema)
     rejects = map_splits(spark, splits, partial(_rejects, layout), REJECTS)
-    return variants, rejects
+    return SplitRows(splits, partial(_variants, layout)), rejects
 
 
 def _variants(layout: Layout, split: Split) -> Iterator[pa.RecordBatch]:

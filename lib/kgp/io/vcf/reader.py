@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kgp.errors import FormatError
 from kgp.genome import ReferenceBuild
+from kgp.io.splits import SplitRows, map_splits
 from kgp.io.storage import display_url
 from kgp.io.vcf import glow
 from kgp.io.vcf.builtin import REJECTS, read_builtin
@@ -36,6 +37,7 @@ class Records:
     """
 
     variants: DataFrame
+    parts: SplitRows | None
     rejects: DataFrame
     reader: str
     reason: str
@@ -71,13 +73,17 @@ def read_records(
     """
     layout = Layout.make(header, build, selection, callset, load_id)
     engine, reason = _choose(spark, url, header, reader)
+    parts: SplitRows | None = None
     if engine == "glow":
         variants = glow.read_glow(spark, url, layout)
         rejects = spark.createDataFrame([], REJECTS)
     else:
-        variants, rejects = read_builtin(spark, url, layout)
+        parts, rejects = read_builtin(spark, url, layout)
+        variants = map_splits(spark, parts.splits, parts.function, VARIANTS.spark_schema)
     numbered = number_repeated_ids(variants, survey.repeated_variant_ids)
-    return Records(conform(numbered, VARIANTS), rejects, engine, reason)
+    if survey.repeated_variant_ids:
+        parts = None
+    return Records(conform(numbered, VARIANTS), parts, rejects, engine, reason)
 
 
 def _choose(spark: SparkSession, url: str, header: VcfHeader, reader: Reader) -> tuple[str, str]:
