@@ -248,17 +248,19 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
     try:
         report = job.run(context, params)
     except Exception as problem:
-        raise find_own_error(problem) or problem
+        if (own := find_own_error(problem)) is None:
+            raise
+        raise own from problem
     report.seconds = context.seconds
     progress.say(f"{job.name}: {report.summary}")
     return report
 
 
 def find_own_error(problem: Exception) -> KgpError | None:
-    """The error of kgp that was raised in a Spark task, out of the text that Spark makes of it; None if there is none.
+    """The error of kgp that a Spark task raised, out of the text that Spark makes of it; None if there is none.
 
-    >>> find_own_error(RuntimeError("Traceback …\\nkgp.errors.FormatError: a.vcf: It is cut off.\\n\\tat org.apache")).what
-    'a.vcf: It is cut off.'
+    >>> find_own_error(RuntimeError("Traceback …\\nkgp.errors.FormatError: a.vcf: It is cut off.\\n\\tat java"))
+    FormatError('a.vcf: It is cut off.', None, None)
     """
     if isinstance(problem, KgpError):
         return None
