@@ -2,9 +2,8 @@
 
 import sys
 
-from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
-
 from kgp.cli import run_script
+from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 
 if __name__ == "__main__":
     # Databricks takes any SystemExit for a failure, even that of code 0.

@@ -111,8 +111,6 @@ def conform(rows: DataFrame, table: Table) -> DataFrame:
     Raises:
         ContractError: columns are missing, extra, or of another type.
     """
-    from pyspark.sql.types import StructType
-
     declared: StructType = table.spark_schema
     found = {f.name: f.dataType for f in rows.schema.fields}
     problems = []

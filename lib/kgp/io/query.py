@@ -107,6 +107,7 @@ def run_query(catalog: Catalog, sql: str) -> Answer:
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would stand among the rows on standard output
     for name, dataset in catalog.open(_tables_of(sql, there)).items():
         connection.register(name, dataset)
     _close(connection)
@@ -168,6 +169,10 @@ def _explained(there: tuple[str, ...]) -> Iterator[None]:
     """DuckDB's errors as one message; failures in the middle of a stream come as OSError with the same text."""
     try:
         yield
+    except (RuntimeError, duckdb.InterruptException) as problem:
+        if "interrupted" in str(problem).lower():
+            raise KeyboardInterrupt from problem
+        raise
     except (duckdb.Error, pa.ArrowException, OSError) as problem:
         text = re.sub(r"\x1b\[[0-9;]*m|\nDid you mean \"pg_\w+\"\?", "", str(problem)).strip()
         raise InputError(text.rstrip("."), where="SQL", mend=_advice(problem, text, there)) from problem
