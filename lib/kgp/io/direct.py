@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote as percent_encode
 
 import duckdb
 import fsspec
@@ -94,6 +93,7 @@ def write_files(batches: Iterable[pa.RecordBatch], table: Table, root: str) -> I
             yield _describe(file, table, root)
     except BaseException:
         for file in files.values():
+            file.writer.close()
             file.sink.close()
         raise
 
@@ -164,7 +164,7 @@ def _describe(file: _OpenFile, table: Table, root: str) -> AddAction:
         footer = pq.read_metadata(written)
         size = written.seek(0, 2)
     return AddAction(
-        path=percent_encode(file.path, safe="/=-._~"),
+        path=file.path,  # delta-rs encodes it on its way into the log
         size=size,
         partition_values=file.values,
         modification_time=int(time.time() * 1000),
