@@ -211,7 +211,7 @@ def _quiet_log4j() -> str:
         "appender.stderr.type = Console\nappender.stderr.name = stderr\nappender.stderr.target = SYSTEM_ERR\n"
         "appender.stderr.layout.type = PatternLayout\n"
         # Equal to the root level, so that Spark has no level change to announce.
-        "logger.repl.name = org.apache.spark.repl.Main\nlogger.repl.level = error\n"
+        "logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer\nlogger.gateway.level = error\n"
         "appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%throwable{3}\n"
     )
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
