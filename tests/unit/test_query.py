@@ -347,6 +347,14 @@ def test_what_hides_in_a_select_changes_nothing(lake: Path, tmp_path: Path) -> N
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_what_does_not_fit_into_memory_goes_to_a_scratch_directory(lake: Path) -> None:
+    answer = run_query(
+        Catalog(str(lake)), "SELECT value FROM duckdb_settings() WHERE name = 'temp_directory'"
+    )
+    assert list(answer.rows()) == [[answer.scratch.name]]
+    assert not answer.scratch.name.startswith(str(Path.cwd()))
+
+
 def test_settings_stay_closed(lake: Path) -> None:
     settings = "('enable_external_access', 'lock_configuration', 'python_enable_replacements')"
     found = ask(lake, f"SELECT name, value FROM duckdb_settings() WHERE name IN {settings} ORDER BY 1")

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import signal
+import socket
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
@@ -32,14 +36,18 @@ class Answer:
     """What a query gives; its rows are computed as they are printed.
 
     Args:
+        connection: to DuckDB.
         relation: DuckDB's relation.
         is_plan: whether the statement was an EXPLAIN.
         tables: tables of the lake, for messages.
+        scratch: where DuckDB puts what does not fit into memory; lives as long as the answer.
     """
 
+    connection: DuckDBPyConnection
     relation: DuckDBPyRelation
     is_plan: bool
     tables: tuple[str, ...]
+    scratch: TemporaryDirectory[str]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -57,7 +65,7 @@ class Answer:
         Raises:
             InputError: DuckDB's message.
         """
-        with _explained(self.tables):
+        with _explained(self.tables), _interruptible(self.connection):
             relation = self.relation if limit is None else self.relation.limit(limit)
             for batch in relation.to_arrow_reader(_BATCH):
                 columns = [_values(column) for column in batch.columns]
@@ -65,7 +73,7 @@ class Answer:
 
     def count(self) -> int:
         """How many rows there are."""
-        with _explained(self.tables):
+        with _explained(self.tables), _interruptible(self.connection):
             return int(self.relation.aggregate("count(*)").fetchall()[0][0])
 
     def render(self, shape: str, *, max_rows: int = 0) -> Iterator[str]:
@@ -106,13 +114,15 @@ def run_query(catalog: Catalog, sql: str) -> Answer:
             "python_enable_replacements": False,
         },
     )
+    scratch = TemporaryDirectory(prefix="kgp-query-")
+    connection.execute(f"SET temp_directory = '{scratch.name}'")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it would stand among the rows on standard output
     for name, dataset in catalog.open(_tables_of(sql, there)).items():
         connection.register(name, dataset)
     _close(connection)
     with _explained(there):
-        return Answer(connection.sql(sql), is_plan, there)
+        return Answer(connection, connection.sql(sql), is_plan, there, scratch)
 
 
 def _close(connection: DuckDBPyConnection) -> None:
@@ -162,6 +172,32 @@ def _tables_of(sql: str, there: Iterable[str]) -> list[str]:
 def _values(column: pa.Array) -> list[object]:
     values: list[object] = column.to_pylist(maps_as_pydicts="lossy")
     return values
+
+
+@contextmanager
+def _interruptible(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Ctrl-C ends the query even while DuckDB keeps the main thread, where Python's own handler can't run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+
+    def watch() -> None:
+        while number := receiver.recv(1):
+            if number[0] == signal.SIGINT:
+                connection.interrupt()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        sender.close()
+        watcher.join()
+        receiver.close()
 
 
 @contextmanager
