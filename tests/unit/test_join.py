@@ -36,6 +36,7 @@ def test_each_side_that_lacks_a_person_is_named():
     assert joined.sample_ids == ("HG3", "HG1")  # the callset's order, not the alphabet's
     assert joined.run_ids == ("ERR2", "ERR1")
     assert joined.sample_indices == (0, 1)
+    assert joined.n_callset == 5
     assert joined.dropped == {
         "ERR9": "another run of HG1",
         "ERR4": "run belongs to nobody known",
@@ -110,13 +111,15 @@ def test_what_is_not_loaded_is_said_so():
 def test_a_person_twice_in_a_callset_is_refused():
     with pytest.raises(CheckError, match="HG1 is in callset phase3 more than once"):
         join_people(SOURCES, [(0, "HG1"), (1, "HG1")], [("HG1", "HG1")], {"HG1"}, known("HG1"))
+    with pytest.raises(CheckError, match="not numbered from 0 without a gap"):
+        join_people(SOURCES, [(1, "HG1"), (2, "HG2")], [("HG1", "HG1")], {"HG1"}, known("HG1"))
 
 
 def test_an_order_that_is_none_is_refused():
     with pytest.raises(CheckError, match="not in one order"):
-        SampleJoin(("a", "b"), ("a", "b"), (1, 0), (), (), {})
+        SampleJoin(("a", "b"), ("a", "b"), (1, 0), 2, (), (), {})
     with pytest.raises(CheckError, match="not in one order"):
-        SampleJoin(("a", "b"), ("a",), (0, 1), (), (), {})
+        SampleJoin(("a", "b"), ("a",), (0, 1), 2, (), (), {})
 
 
 def test_builds_agree_or_are_refused():

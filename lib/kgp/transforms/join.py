@@ -36,6 +36,7 @@ class SampleJoin:
         sample_ids: the people.
         run_ids: the run taken for each.
         sample_indices: place of each in the callset's arrays, ascending.
+        n_callset: length of those arrays.
         without_genotypes: people with a run who are not in the callset.
         without_expression: people of the callset without a run.
         dropped: every person (or run) that is left out → why.
@@ -44,6 +45,7 @@ class SampleJoin:
     sample_ids: tuple[str, ...]
     run_ids: tuple[str, ...]
     sample_indices: tuple[int, ...]
+    n_callset: int
     without_genotypes: tuple[str, ...]
     without_expression: tuple[str, ...]
     dropped: Mapping[str, str]
@@ -113,6 +115,7 @@ def join_people(
         sample_ids=tuple(kept),
         run_ids=tuple(run_of[s] for s in kept),
         sample_indices=tuple(index_of[s] for s in kept),
+        n_callset=len(index_of),
         without_genotypes=tuple(sorted(without_genotypes)),
         without_expression=tuple(sorted(without_expression)),
         dropped=dropped,
@@ -145,7 +148,7 @@ def one_build(
         raise BuildError(
             f"Genotypes and phenotypes lie in different reference builds ({said}).",
             where="eqtl build",
-            mend="Take a callset of the phenotypes' build, or load the expression with places in the callset's.",
+            mend="Take a callset of the phenotypes' build, or load the expression with places in its build.",
         )
     return get_build(next(iter(found.values())))
 
@@ -162,6 +165,12 @@ def _index_people(sources: Sources, callset_samples: Iterable[tuple[int, str]]) 
     if repeated:
         raise CheckError(
             f"{repeated[0]} is in callset {sources.callset} more than once.",
+            where="table callset_samples",
+            mend="Load the callset again under another name.",
+        )
+    if [index for index, _ in listed] != list(range(len(listed))):
+        raise CheckError(
+            f"The samples of callset {sources.callset} are not numbered from 0 without a gap.",
             where="table callset_samples",
             mend="Load the callset again under another name.",
         )
@@ -206,8 +215,8 @@ def _nobody(
         )
     left = sorted(set(both) & cohort)
     return OverlapError(
-        f"Nobody of the {len(left)} people with genotypes and expression in cohort {sources.cohort} can be used: "
-        f"{left[0]}: {dropped[left[0]]}.",
+        f"Nobody of the {len(left)} people with genotypes and expression in cohort {sources.cohort} can be "
+        f"used: {left[0]}: {dropped[left[0]]}.",
         where="eqtl build",
         mend="Load a panel that says it (kgp load samples).",
     )

@@ -1,0 +1,331 @@
+"""`build_eqtl_matrices`: the real slice against numpy, and small lakes for everything that can happen to a set."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from scipy import stats
+
+from kgp import tables as t
+from kgp.errors import BuildError, CheckError, InputError, LakeError, OverlapError, UsageError
+from kgp.jobs import build_eqtl_matrices
+
+MATRICES = (t.EQTL_PHENOTYPES, t.EQTL_GENOTYPES, t.EQTL_COVARIATES, t.EQTL_MATRICES)
+LOOSE = {"min_expression": 0.0, "min_maf": 0.0, "max_missing": 1.0}
+
+
+def read(lake, table):
+    """Rows of a table by delta-rs, without kgp."""
+    return DeltaTable(f"{lake}/{table.name}").to_pyarrow_table().to_pylist(maps_as_pydicts="strict")
+
+
+def versions(lake):
+    return {table.name: DeltaTable(f"{lake}/{table.name}").version() for table in MATRICES}
+
+
+@pytest.fixture
+def fill(lake):
+    """Write a toy's tables; gives the lake's path."""
+
+    def write(toy):
+        toy.fill(lake)
+        return lake.uri
+
+    return write
+
+
+# ------------------------------------------------------------------------------------------------ the real slice
+
+
+def test_the_slice_against_numpy(slice_lake, raw):
+    (built,) = read(slice_lake, t.EQTL_MATRICES)
+    assert built["sample_ids"] == raw.samples  # all 358 are European and in both files
+    assert built["run_ids"] == raw.samples
+    assert built["dropped_samples"] == {}
+    assert built["build"] == "GRCh37"
+    assert built["load_ids"] == ["e1", "p1", "v1"]
+    assert built["parameters"]["min_maf"] == "0.01"
+    assert "replace" not in built["parameters"]
+    assert set(built["table_versions"]) == {
+        "loads", "samples", "callset_samples", "variants", "runs", "phenotypes", "expression"
+    }  # fmt: skip
+
+    # Phenotypes: at least 0.1 in at least 20 % of 358, which is 71.6, so 72 people.
+    columns = [raw.gene_samples.index(s) for s in raw.samples]
+    expected = {}
+    for (start, end, gene, strand), row in zip(raw.genes, raw.expression[:, columns], strict=True):
+        if (row >= 0.1).sum() >= 72:
+            expected[gene] = (start, end, strand, stats.norm.ppf(stats.rankdata(row) / 359))
+    phenotypes = {r["phenotype_id"]: r for r in read(slice_lake, t.EQTL_PHENOTYPES)}
+    assert set(phenotypes) == set(expected)
+    for gene, (start, end, strand, values) in expected.items():
+        row = phenotypes[gene]
+        assert (row["contig"], row["start"], row["end"], row["tss"], row["strand"]) == (
+            "22",
+            start,
+            end,
+            end,
+            strand,
+        )
+        np.testing.assert_allclose(row["values"], values, rtol=1e-12, atol=1e-15)
+    assert built["n_phenotypes"] == len(expected)
+    assert built["dropped"]["phenotypes: expression below threshold"] == len(raw.genes) - len(expected)
+
+    # Genotypes: within 1 Mb of a kept gene's TSS; all have MAF >= 5 % and none is missing.
+    pos = np.array([site[0] for site in raw.sites])
+    tss = np.array([end for _, end, _, _ in expected.values()])
+    near = (np.abs(pos[:, None] - tss[None, :]) <= 1_000_000).any(axis=1)
+    table = (
+        DeltaTable(f"{slice_lake}/eqtl_genotypes")
+        .to_pyarrow_table()
+        .sort_by([("start", "ascending"), ("variant_id", "ascending")])
+    )
+    order = sorted(
+        np.flatnonzero(near), key=lambda i: (pos[i], "22_{}_{}_{}".format(pos[i], *raw.sites[i][2:]))
+    )
+    assert table["start"].to_pylist() == (pos[order] - 1).tolist()
+    assert table["vcf_id"].to_pylist() == [raw.sites[i][1] for i in order]
+    assert [*zip(table["ref"].to_pylist(), table["alt"].to_pylist(), strict=True)] == [
+        raw.sites[i][2:] for i in order
+    ]
+    values = table["values"].combine_chunks().flatten().to_numpy().reshape(len(order), 358)
+    assert np.array_equal(values, raw.dosages[order])
+    assert table["ac"].to_pylist() == raw.dosages[order].sum(axis=1).tolist()
+    assert set(table["an"].to_pylist()) == {716}
+    assert built["n_variants"] == len(order)
+    assert built["dropped"]["variants: outside the cis windows"] == (~near).sum()
+
+    # Covariates: sex and the populations but the first, CEU.
+    covariates = {r["covariate_id"]: r for r in read(slice_lake, t.EQTL_COVARIATES)}
+    assert sorted(covariates, key=lambda name: covariates[name]["row_index"]) == [
+        "sex_female", "population_FIN", "population_GBR", "population_TSI"
+    ]  # fmt: skip
+    assert covariates["sex_female"]["values"] == [float(raw.panel[s][2] == "female") for s in raw.samples]
+    for code in ("FIN", "GBR", "TSI"):
+        found = covariates[f"population_{code}"]["values"]
+        assert found == [float(raw.panel[s][0] == code) for s in raw.samples]
+
+
+def test_a_cohort_of_the_slice_has_its_own_counts(slice_template, raw, build_set, tmp_path):
+    lake = tmp_path / "lake"
+    shutil.copytree(slice_template, lake)
+    report = build_set(
+        lake, name="fin", cohort="FIN+GBR,-GBR", min_maf=0.2, cis_window=50_000, contig=["chr22"]
+    )
+    (built,) = read(lake, t.EQTL_MATRICES)
+    chosen = [i for i, s in enumerate(raw.samples) if raw.panel[s][0] == "FIN"]
+    assert built["sample_ids"] == [raw.samples[i] for i in chosen]
+    assert set(built["dropped_samples"]) == {s for s in raw.samples if raw.panel[s][0] != "FIN"}
+    assert (
+        built["dropped"]["people: not in cohort FIN+GBR,-GBR"]
+        == 358 - len(chosen)
+        == report.details["dropped"]["people: not in cohort FIN+GBR,-GBR"]
+    )
+
+    columns = [raw.gene_samples.index(raw.samples[i]) for i in chosen]
+    kept_tss = [
+        g[1]
+        for g, row in zip(raw.genes, raw.expression[:, columns], strict=True)
+        if (row >= 0.1).mean() >= 0.2
+    ]
+    dosages, pos = raw.dosages[:, chosen], np.array([site[0] for site in raw.sites])
+    frequency = dosages.mean(axis=1) / 2
+    near = (np.abs(pos[:, None] - np.array(kept_tss)[None, :]) <= 50_000).any(axis=1)
+    common = np.minimum(frequency, 1 - frequency) >= 0.2
+    rows = read(lake, t.EQTL_GENOTYPES)
+    assert {(r["start"] + 1, r["ref"], r["alt"]): r["ac"] for r in rows} == {
+        (raw.sites[i][0], *raw.sites[i][2:]): dosages[i].sum() for i in np.flatnonzero(near & common)
+    }
+    fixed = (frequency == 0) | (frequency == 1)
+    assert {k: n for k, n in built["dropped"].items() if k.startswith("variants")} == {
+        "variants: outside the cis windows": (~near).sum(),
+        "variants: minor allele too rare in the cohort": (near & ~common & ~fixed).sum(),
+        **({"variants: monomorphic in the cohort": n} if (n := (near & fixed).sum()) else {}),
+    }  # fmt: skip
+    # CEU is not there: FIN is the only population, so sex alone is left.
+    assert [r["covariate_id"] for r in read(lake, t.EQTL_COVARIATES)] == ["sex_female"]
+
+
+# -------------------------------------------------------------------------------------------------- small lakes
+
+
+def test_both_sides_that_lack_a_person_are_named(toy, fill, build_set):
+    lake = fill(toy)
+    report = build_set(lake, name="a", **LOOSE)
+    (built,) = read(lake, t.EQTL_MATRICES)
+    assert built["sample_ids"] == ["HG3", "HG1", "HG2", "HG4", "HG6", "HG5"]
+    assert built["run_ids"] == ["ERR3", "ERR1", "ERR2", "ERR4", "ERR6", "ERR5"]
+    assert built["dropped_samples"] == {
+        "HG7": "no expression in dataset E-GEUV-1", "HG8": "no genotypes in callset slice"
+    }  # fmt: skip
+    assert report.details["without_expression"] == ["HG7"]
+    assert report.details["without_genotypes"] == ["HG8"]
+    assert any("no genotypes in callset slice: 1 (HG8)" in note for note in report.notes)
+    values = {r["start"] + 1: r["values"] for r in read(lake, t.EQTL_GENOTYPES)}
+    assert values == {1000: [0, 1, 2, 1, 0, 1], 1001: [2, 1, 0, None, 0, 0]}
+    (phenotype,) = read(lake, t.EQTL_PHENOTYPES)
+    assert phenotype["values"] == pytest.approx(stats.norm.ppf(np.array([3, 1, 2, 4, 6, 5]) / 7))
+    assert {r["covariate_id"]: r["values"] for r in read(lake, t.EQTL_COVARIATES)} == {
+        "sex_female": [0, 0, 1, 1, 1, 0], "population_FIN": [0, 0, 0, 0, 1, 1]
+    }  # fmt: skip
+    assert Counter(built["dropped"]) == Counter(
+        {"people: no expression in dataset E-GEUV-1": 1, "people: no genotypes in callset slice": 1}
+    )
+
+
+def test_the_same_set_twice_is_nothing_to_do(toy, fill, build_set):
+    lake = fill(toy)
+    build_set(lake, name="a", **LOOSE)
+    before = versions(lake)
+    again = build_set(lake, name="a", **LOOSE)
+    assert not again.changed
+    assert "already built" in again.summary
+    assert not build_set(lake, name="a", replace=True, **LOOSE).changed
+    assert not build_set(lake, name="a", **{**LOOSE, "min_maf": 0}).changed
+    assert versions(lake) == before
+
+
+def test_a_name_in_use_is_refused_and_replaced_when_told(toy, fill, build_set):
+    lake = fill(toy)
+    build_set(lake, name="other", **LOOSE)
+    build_set(lake, name="a", **LOOSE)
+    before = versions(lake)
+    with pytest.raises(LakeError, match=r"The name a is in use .* min_maf 0.0 \(now 0.3\)"):
+        build_set(lake, name="a", **{**LOOSE, "min_maf": 0.3})
+    assert versions(lake) == before
+    report = build_set(lake, name="a", replace=True, **{**LOOSE, "min_maf": 0.3})
+    sets = {r["name"]: r for r in read(lake, t.EQTL_MATRICES)}
+    assert set(sets) == {"a", "other"}
+    assert sets["a"]["parameters"]["min_maf"] == "0.3"
+    assert sets["a"]["matrix_id"] == report.details["matrix_id"] != sets["other"]["matrix_id"]
+    # The rows of the set that was replaced are gone, those of the other one are not.
+    ids = {s["matrix_id"] for s in sets.values()}
+    for table in MATRICES:
+        assert {r["matrix_id"] for r in read(lake, table)} == ids
+
+
+def test_an_unrelated_load_changes_nothing_and_a_related_one_makes_another_set(toy, fill, build_set, lake):
+    path = fill(toy)
+    build_set(path, name="a", **LOOSE)
+
+    def add(load_id, target, subject, pos, contig):
+        toy_row = next(r for r in toy.loads if r["load_id"] == "v1")
+        lake.put(
+            t.LOADS,
+            [{**toy_row, "load_id": load_id, "target": target, "subject": subject}],
+            f"load_id = '{load_id}'",
+        )
+        row = {**toy.variants[0], "load_id": load_id, "contig": contig, "start": pos - 1, "end": pos,
+               "variant_id": f"{contig}_{pos}_A_C", "callset": subject}  # fmt: skip
+        lake.put(t.VARIANTS, [row], f"load_id = '{load_id}'")
+
+    add("v2", "variants", "another", 1000, "22")
+    add("v3", "variants", "slice", 1000, "21")
+    assert not build_set(path, name="a", **LOOSE).changed
+    add("v4", "variants", "slice", 1002, "22")
+    with pytest.raises(LakeError, match="other loads of the same callset"):
+        build_set(path, name="a", **LOOSE)
+    assert build_set(path, name="a", replace=True, **LOOSE).changed
+    (built,) = read(path, t.EQTL_MATRICES)
+    assert built["load_ids"] == ["e1", "p1", "v1", "v4"]
+    assert built["n_variants"] == 3
+
+
+def test_what_a_run_that_was_cut_off_left_is_gone_after_the_next(toy, fill, build_set, monkeypatch):
+    lake = fill(toy)
+
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_eqtl_matrices, "_write_covariates", cut)
+        with pytest.raises(KeyboardInterrupt):
+            build_set(lake, name="a", **LOOSE)
+    assert read(lake, t.EQTL_GENOTYPES)
+    build_set(lake, name="b", **LOOSE)
+    (built,) = read(lake, t.EQTL_MATRICES)
+    for table in MATRICES:
+        assert {r["matrix_id"] for r in read(lake, table)} == {built["matrix_id"]}
+
+
+def test_two_loads_that_hold_one_variant_are_refused_by_name(toy, fill, build_set):
+    load = next(r for r in toy.loads if r["load_id"] == "v1")
+    toy.loads.append({**load, "load_id": "v2"})
+    toy.variants.append({**toy.variants[0], "load_id": "v2"})
+    with pytest.raises(CheckError, match=r"variant_id=22_1000_A_C occurs 2 times.*v1, v2"):
+        build_set(fill(toy), name="a", **LOOSE)
+
+
+def test_another_build_is_refused(toy, fill, build_set):
+    for load in toy.loads:
+        if load["target"] == "variants":
+            load["build"] = "GRCh38"
+    with pytest.raises(BuildError, match="callset slice: GRCh38, the phenotypes of E-GEUV-1: GRCh37"):
+        build_set(fill(toy), name="a", **LOOSE)
+
+
+def test_places_of_another_build_are_refused_although_the_loads_agree(toy, fill, build_set):
+    toy.build = "GRCh38"
+    with pytest.raises(BuildError, match="lie in GRCh38, the genotypes in GRCh37"):
+        build_set(fill(toy), name="a", **LOOSE)
+
+
+def test_a_position_beyond_the_contig_is_evidence_of_another_build(toy, fill, build_set):
+    toy.genes["g1"] = ("22", 51_304_567)
+    with pytest.raises(BuildError, match="51,304,567, beyond the 51,304,566 bases"):
+        build_set(fill(toy), name="a", **LOOSE)
+
+
+def test_nobody_in_common(toy, fill, build_set):
+    toy.runs = {run: f"NA{run}" for run in toy.runs}
+    with pytest.raises(OverlapError, match=r"Nobody is in both callset slice \(7 people: HG1.*NAERR1"):
+        build_set(fill(toy), name="a", **LOOSE)
+
+
+def test_people_of_unknown_sex_or_population_are_left_out_by_name(toy, fill, build_set):
+    toy.people = {name: ("CEU", "EUR", sex) for name, (_, _, sex) in toy.people.items()}
+    toy.people["HG1"] = ("CEU", "EUR", None)
+    toy.people["HG2"] = (None, "EUR", "male")
+    lake = fill(toy)
+    build_set(lake, name="a", **LOOSE)
+    (built,) = read(lake, t.EQTL_MATRICES)
+    assert built["sample_ids"] == ["HG3", "HG4", "HG6", "HG5"]
+    assert built["dropped_samples"]["HG1"] == "sex not known"
+    assert built["dropped_samples"]["HG2"] == "population not known"
+
+
+def test_clear_messages_for_what_is_not_there(toy, fill, build_set):
+    lake = fill(toy)
+    with pytest.raises(InputError, match=r"There is no callset phase9 in this lake. There are: slice."):
+        build_set(lake, name="a", callset="phase9")
+    with pytest.raises(InputError, match="There is no dataset E-MTAB-1"):
+        build_set(lake, name="a", dataset="E-MTAB-1")
+    with pytest.raises(UsageError, match="Nobody belongs to 'EU'"):
+        build_set(lake, name="a", cohort="EU")
+    with pytest.raises(UsageError, match="GRCh37 has no contig '99'"):
+        build_set(lake, name="a", contig=["99"])
+    with pytest.raises(InputError, match="No phenotype of E-GEUV-1 is left: 1 expression below threshold"):
+        build_set(lake, name="a", min_expression=1e9)
+    with pytest.raises(
+        InputError, match="No phenotype of E-GEUV-1 is left: 1 on a contig that was not asked for"
+    ):
+        build_set(lake, name="a", contig=["21"], **LOOSE)
+    with pytest.raises(InputError, match="No variant of slice is left: 2 minor allele too rare"):
+        build_set(lake, name="a", **{**LOOSE, "min_maf": 0.5})
+    with pytest.raises(InputError, match="2 people are too few for 1 covariates"):
+        build_set(lake, name="a", cohort="FIN", **LOOSE)
+    assert not (DeltaTable.is_deltatable(f"{lake}/eqtl_matrices"))
+
+
+def test_several_values_of_one_run_are_refused(toy, fill, build_set, lake):
+    path = fill(toy)
+    rows = [{"dataset": "E-GEUV-1", "phenotype_id": "g1", "run_id": "ERR1", "value": 7.0, "load_id": "e1"}]
+    more = pa.Table.from_pylist(rows, schema=t.EXPRESSION.arrow_schema)
+    write_deltalake(lake.path(t.EXPRESSION), more, mode="append")
+    with pytest.raises(CheckError, match="1 phenotypes have several values of one run"):
+        build_set(path, name="a", **LOOSE)
