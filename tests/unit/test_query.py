@@ -93,6 +93,11 @@ def test_only_what_the_ledger_names_is_seen(lake: Path) -> None:
     assert ask(lake, "SELECT count(*) FROM variants v JOIN loads USING (load_id)") == [[2014]]
 
 
+def test_a_lake_may_be_named_by_a_file_uri(lake: Path) -> None:
+    assert ask(Path(lake), "SELECT 1") == [[1]]
+    assert list(run_query(Catalog(lake.as_uri()), "SELECT count(*) FROM variants").rows()) == [[2014]]
+
+
 def test_nothing_is_seen_without_a_ledger(tmp_path: Path) -> None:
     write(tmp_path, "variants", variants("22", range(5)))
     assert ask(tmp_path, "SELECT count(*) FROM variants") == [[0]]
@@ -219,7 +224,7 @@ def test_filters_on_partitions_and_statistics_choose_the_files(lake: Path) -> No
     assert ask(
         lake, f"SELECT count(*) FROM variants WHERE contig IN ('{HLA}') AND start BETWEEN 1 AND 2"
     ) == [[2]]
-    with pytest.raises(InputError, match="not found"):
+    with pytest.raises(InputError, match="No such file"):
         ask(lake, "SELECT count(*) FROM variants WHERE contig = '21'")
 
 

@@ -8,6 +8,7 @@ filtered; else the rows are filtered as they are read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from kgp.errors import LakeError
 from kgp.table import Table
@@ -96,6 +98,14 @@ class Catalog:
         except DeltaError as problem:
             raise LakeError(f"Its Delta log can't be read: {problem}.", where=self._path(table)) from problem
 
+    def _dataset(self, table: Table, delta: DeltaTable) -> ds.Dataset:
+        if "://" in self.uri and not self.uri.startswith("file://"):
+            return delta.to_pyarrow_dataset()
+        # Arrow's own file system: the one that deltalake lends it is Python's, and Arrow's threads, when a query ends
+        # before its scan, can run into an interpreter that is going down.
+        root = Path(self._path(table).removeprefix("file://")).absolute()
+        return delta.to_pyarrow_dataset(filesystem=SubTreeFileSystem(str(root), LocalFileSystem()))
+
     def _ledgers(self, tables: Iterable[Table]) -> dict[str, frozenset[str]]:
         """Ledger → the ids that it names, for the ledgers of these tables."""
         known: dict[str, frozenset[str]] = {}
@@ -105,13 +115,13 @@ class Catalog:
             ledger = TABLES[table.ledger]
             ids: list[str] = []
             if DeltaTable.is_deltatable(self._path(ledger), self._options):
-                rows = self._delta(ledger).to_pyarrow_dataset()
+                rows = self._dataset(ledger, self._delta(ledger))
                 ids = rows.to_table(columns=[table.ledger_column])[0].to_pylist()
             known[table.ledger] = frozenset(ids)
         return known
 
     def _valid(self, table: Table, delta: DeltaTable, ledgers: Mapping[str, frozenset[str]]) -> ds.Dataset:
-        dataset = delta.to_pyarrow_dataset()
+        dataset = self._dataset(table, delta)
         if table.ledger is None or _ids_by_file(delta, table) <= ledgers[table.ledger]:
             return dataset
         ids = pa.array(sorted(ledgers[table.ledger]), pa.string())
