@@ -238,8 +238,9 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
     progress = progress or Progress()
 
     def start_spark() -> SparkSession:
-        with progress.step("starting Spark"):
-            progress.spark = get_session(config.params(SessionParams), app_name=f"kgp {job.name}")
+        if progress.spark is None:  # the jobs of one process share a session
+            with progress.step("starting Spark"):
+                progress.spark = get_session(config.params(SessionParams), app_name=f"kgp {job.name}")
         return progress.spark
 
     context = Context(Lake(start_spark, config.lake), progress, job)
