@@ -28,7 +28,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalak
 from deltalake.transaction import RemoveAction
 
 from kgp.errors import CheckError, ContractError, LakeError
-from kgp.io.direct import WRITTEN, from_json, write_action_batches, write_split
+from kgp.io.direct import WRITTEN, check_rows, from_json, write_action_batches, write_split
 from kgp.io.splits import SplitRows, map_splits
 from kgp.table import Table, conform
 from kgp.tables import TABLES
@@ -140,7 +140,7 @@ class Lake:
             rows written.
 
         Raises:
-            ContractError: a row has a strange column, or none where the table needs one.
+            ContractError: a row has a strange column, or breaks NOT NULL or a CHECK.
             CheckError: a key repeats.
         """
         arrow = _as_arrow(table, rows)
@@ -333,9 +333,7 @@ def _as_arrow(table: Table, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
             f"The rows do not have its shape: extra: {strangers}.", where=f"table {table.name}"
         )
     arrow = pa.Table.from_pylist(listed, schema=table.arrow_schema)
-    for name in table.required:
-        if arrow[name].null_count:
-            raise ContractError(f"{arrow[name].null_count} rows have no {name}.", where=f"table {table.name}")
+    check_rows(arrow, table)
     if table.key and listed:
         key, n = Counter(zip(*(arrow[name].to_pylist() for name in table.key), strict=True)).most_common(1)[0]
         if n > 1:
