@@ -8,17 +8,20 @@ others (`find_misread_shapes`) the raw lines are looked at before a file is give
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kgp.errors import EnvironmentProblem, FormatError
 from kgp.io.splits import Split, map_splits, plan_tasks, read_chunks
 from kgp.io.vcf.header import VcfHeader
 from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
 from kgp.tables.variants import VARIANTS
+from kgp.transforms.alleles import parse_info
 from kgp.transforms.calls import explain_genotypes
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ _FORMAT_KEYS = {
 }
 _NOT_FORMATS = ("sampleId", "calls", "phased")
 _NEWEST_VERSION = (4, 3)
+# FORMAT keys that Glow reads as integers whatever the header says.
+_INTEGERS = ("AD", "DP", "EC", "GQ", "HQ", "MQ", "PL", "PS")
 _HADOOP_SCHEMES = ("file", "hdfs", "abfs", "abfss", "wasb", "wasbs", "s3", "s3a", "gs", "dbfs")
 
 
@@ -77,6 +82,9 @@ def find_misread_shapes(spark: SparkSession, url: str, header: VcfHeader) -> dic
         found[f"URL of a kind that Hadoop does not know ({url.partition('://')[0]}://)"] = 1
     if tuple(int(part) for part in header.version.split(".")) > _NEWEST_VERSION:
         found[f"VCF {header.version}"] = 1
+    for key in _INTEGERS:
+        if key in header.formats and header.formats[key].type != "Integer":
+            found[f"FORMAT {key} declared as {header.formats[key].type}"] = 1
     shapes = map_splits(spark, plan_tasks(spark, url), partial(_shapes, header), "shape string, n bigint")
     for row in shapes.collect():
         found[row.shape] += row.n
@@ -89,7 +97,7 @@ def _shapes(header: VcfHeader, split: Split) -> Iterator[pa.RecordBatch]:
         starts, ends = chunk.lines()
         is_body = chunk.offsets(starts) > header.offset
         for begin, end in zip(starts[is_body].tolist(), ends[is_body].tolist(), strict=True):
-            shape = _misread_shape(chunk.data[begin:end], header.n_columns)
+            shape = _misread_shape(chunk.data[begin:end], header)
             if shape is not None:
                 found[shape] += 1
     yield pa.RecordBatch.from_pydict(
@@ -97,16 +105,21 @@ def _shapes(header: VcfHeader, split: Split) -> Iterator[pa.RecordBatch]:
     )
 
 
-def _misread_shape(line: bytes, n_columns: int) -> str | None:
+def _misread_shape(line: bytes, header: VcfHeader) -> str | None:
     """What Glow would misread in the line, or None."""
     fields = line.split(b"\t", 9)
-    if line.count(b"\t") + 1 != n_columns:
+    if line.count(b"\t") + 1 != header.n_columns:
         return "wrong number of columns"
+    info = parse_info(fields[7].decode("utf-8", errors="replace"))
+    if not header.infos.keys() >= info.keys():
+        return "undeclared INFO key"
     if len(fields) < 10:
         return None
     keys, samples = fields[8].split(b":"), fields[9]
     if fields[8] == b".":
         return "FORMAT '.'"
+    if not header.formats.keys() >= {key.decode("utf-8", errors="replace") for key in keys}:
+        return "undeclared FORMAT key"
     if keys == [b"GT"]:
         gts = samples
     else:
@@ -144,11 +157,16 @@ def variants_from_glow(rows: DataFrame, layout: Layout) -> DataFrame:
     fields = _genotype_fields(rows)
     formats = {_FORMAT_KEYS.get(name, name): name for name in fields if name not in _NOT_FORMATS}
 
-    def of_samples(name: str, of: Mapping[str, DataType]) -> Column:
-        """One FORMAT field as an array of texts, a value a sample."""
-        return F.transform("genotypes", lambda genotype: _text(genotype[name], of[name]))
+    def of_samples(name: str) -> Column:
+        """One field of the genotypes as an array, a value a sample; null where no header declares it."""
+        kind = {"calls": "array<array<int>>", "phased": "array<boolean>"}.get(name, "array<string>")
+        if name not in fields:
+            return F.lit(None).cast(kind)
+        values = F.col(f"genotypes.`{name}`")
+        if name in ("calls", "phased"):
+            return values
+        return F.transform(values, lambda value: _text(value, fields[name]))
 
-    none = F.lit(None)
     flat = rows.select(
         F.monotonically_increasing_id().alias("record_id"),
         "contigName",
@@ -162,19 +180,11 @@ def variants_from_glow(rows: DataFrame, layout: Layout) -> DataFrame:
         F.array(*[_text(F.col(f"`{n}`"), rows.schema[n].dataType) for n in info.values()])
         .cast("array<string>")
         .alias("info"),
-        (
-            F.transform("genotypes", lambda g: g["calls"])
-            if "calls" in fields
-            else none.cast("array<array<int>>")
-        ).alias("calls"),
-        (
-            F.transform("genotypes", lambda g: g["phased"])
-            if "phased" in fields
-            else none.cast("array<boolean>")
-        ).alias("phased"),
-        F.array(*[of_samples(name, fields) for name in formats.values()])
+        F.array(*[of_samples(name) for name in formats.values()])
         .cast("array<array<string>>")
         .alias("formats"),
+        of_samples("calls").alias("calls"),
+        of_samples("phased").alias("phased"),
     )
     to_variants = partial(_to_variants, layout, tuple(info), tuple(formats))
     return flat.mapInArrow(to_variants, VARIANTS.spark_schema)
@@ -216,11 +226,13 @@ def _to_variants(
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
+        sites = batch.drop_columns(["calls", "phased"]).to_pylist()
+        records = [_record(row, info_keys, layout) for row in sites]
+        genotypes = _genotypes(batch, records, layout.n_samples)
         rows = VariantRows(layout)
-        for row in batch.to_pylist():
-            record = _record(row, info_keys, layout)
+        for row, record, one in zip(sites, records, genotypes, strict=True):
             if layout.selection.takes(record.contig, record.start, record.end):
-                rows.add(record, _genotypes(row, record), _formats(row, format_keys))
+                rows.add(record, one, _formats(row, format_keys))
         yield rows.to_batch()
 
 
@@ -246,20 +258,53 @@ def _record(row: Mapping[str, Any], info_keys: tuple[str, ...], layout: Layout) 
     )
 
 
-def _genotypes(row: Mapping[str, Any], record: Record) -> Genotypes | None:
-    calls, phased = row["calls"], row["phased"]
-    if not calls or all(one is None for one in calls):
+def _genotypes(batch: pa.RecordBatch, records: Sequence[Record], n_samples: int) -> list[Genotypes | None]:
+    """Genotypes of each row: where all are diploid with alleles of one digit, by way of one matrix."""
+    found: list[Genotypes | None] = []
+    plain: list[tuple[int, bytes]] = []
+    for row, record in enumerate(records):
+        calls, phased = batch["calls"][row].values, batch["phased"][row].values
+        found.append(None)
+        if calls is None or calls.null_count == len(calls):
+            continue
+        text = _plain_text(calls, phased)
+        if text is not None and len(text) == 4 * n_samples - 1:
+            plain.append((row, text))
+        else:
+            texts = [
+                _genotype_text(tuple(one or (-1,)), bool(is_phased))
+                for one, is_phased in zip(calls.to_pylist(), phased.to_pylist(), strict=True)
+            ]
+            _check_genotypes(texts, record)
+            found[row] = Genotypes.of_texts(texts, len(record.alts))
+    n_alts = np.array([len(records[row].alts) for row, _ in plain], dtype=np.int64)
+    for (row, text), one in zip(
+        plain, Genotypes.of_plain([text for _, text in plain], n_samples, n_alts), strict=True
+    ):
+        if one is None:
+            _check_genotypes(text.decode().split("\t"), records[row])
+        found[row] = one
+    return found
+
+
+def _plain_text(calls: pa.ListArray, phased: pa.BooleanArray) -> bytes | None:
+    """The sample part of a line, or None where it would have other than three bytes a genotype."""
+    alleles = calls.flatten().to_numpy(zero_copy_only=False)
+    if calls.null_count or len(alleles) != 2 * len(calls) or alleles.max(initial=0) > 9:
         return None
-    texts = [
-        _genotype_text(tuple(one or (-1,)), bool(is_phased))
-        for one, is_phased in zip(calls, phased, strict=True)
-    ]
+    if (pc.list_value_length(calls).to_numpy(zero_copy_only=False) != 2).any():
+        return None
+    cells = np.full((len(calls), 4), ord("\t"), dtype=np.uint8)
+    cells[:, 0:3:2] = np.where(alleles < 0, ord("."), alleles + ord("0")).reshape(-1, 2)
+    cells[:, 1] = np.where(phased.fill_null(False).to_numpy(zero_copy_only=False), ord("|"), ord("/"))
+    return cells.tobytes()[:-1]
+
+
+def _check_genotypes(texts: Sequence[str], record: Record) -> None:
     problem = explain_genotypes(texts, len(record.alts))
     if problem is not None:
-        raise FormatError(
-            f"{problem}.", where=f"{record.source_contig}:{record.start + 1}", mend="Use --reader builtin."
-        )
-    return Genotypes.of_texts(texts, len(record.alts))
+        where = f"{record.source_contig}:{record.start + 1}"
+        raise FormatError(f"{problem}.", where=where, mend="Use --reader builtin.")
 
 
 @lru_cache(maxsize=1 << 16)

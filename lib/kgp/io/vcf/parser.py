@@ -19,7 +19,7 @@ import pyarrow as pa
 from kgp.io.splits import Chunk
 from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
 from kgp.transforms.alleles import find_end, parse_info, parse_whole_number
-from kgp.transforms.calls import Counts, count_pairs, encode_pairs, explain_genotypes, read_pairs
+from kgp.transforms.calls import explain_genotypes
 
 REJECTS_SCHEMA = pa.schema(
     [
@@ -168,23 +168,10 @@ def _is_plain(draft: _Draft, layout: Layout) -> bool:
 
 
 def _read_plain(drafts: list[_Draft], n_samples: int) -> dict[int, tuple[Genotypes, None]]:
-    """Genotypes by offset of the lines that are plain indeed; all in one matrix."""
-    if not drafts:
-        return {}
-    texts = [draft.samples for draft in drafts]
-    n_alts = np.array([len(draft.record.alts) for draft in drafts])
-    pairs, is_valid = read_pairs(texts, n_samples, n_alts)
-    calls = encode_pairs(pairs, n_alts, texts)
-    counts: list[list[Counts]] = [[] for _ in drafts]
-    for alt_index in range(1, max(1, int(n_alts.max())) + 1):
-        rows = np.flatnonzero(is_valid & (np.maximum(n_alts, 1) >= alt_index))
-        for row, one in zip(rows.tolist(), count_pairs(pairs.take(rows), alt_index).split(), strict=True):
-            counts[row].append(one)
-    return {
-        draft.offset: (Genotypes(counts[row], calls[row]), None)
-        for row, draft in enumerate(drafts)
-        if is_valid[row]
-    }
+    """Genotypes by offset of the lines that are plain indeed."""
+    n_alts = np.array([len(draft.record.alts) for draft in drafts], dtype=np.int64)
+    found = Genotypes.of_plain([draft.samples for draft in drafts], n_samples, n_alts)
+    return {draft.offset: (one, None) for draft, one in zip(drafts, found, strict=True) if one is not None}
 
 
 def _read_samples(draft: _Draft, layout: Layout) -> tuple[Genotypes | None, Formats | None]:

@@ -29,9 +29,10 @@ class Records:
     """The records of one file.
 
     Args:
-        variants: rows of `variants`, one an ALT. rejects: lines that could not be loaded: offset bigint,
-        reason string, line binary. It is the builtin engine
-            that finds them; evaluate it where fewer records were written than the survey counted.
+        variants: rows of `variants`, one an ALT. parts: the same rows split by split, for tasks that write
+        files themselves; None where only Spark has them. rejects: lines that could not be loaded: offset
+        bigint, reason string, line binary. It is the builtin
+            engine that finds them; evaluate it where fewer records were written than the survey counted.
         reader: builtin or glow.
         reason: why that engine.
     """

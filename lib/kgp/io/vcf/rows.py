@@ -16,7 +16,7 @@ from kgp.io.vcf.header import VcfHeader
 from kgp.io.vcf.selection import Selection
 from kgp.tables.variants import VARIANTS
 from kgp.transforms.alleles import cut_info, find_rsid, make_variant_id, read_expected_dosages
-from kgp.transforms.calls import Counts, count_texts, encode_texts
+from kgp.transforms.calls import Counts, count_pairs, count_texts, encode_pairs, encode_texts, read_pairs
 
 Formats = dict[str, list[str | None]]
 
@@ -66,8 +66,8 @@ class Genotypes:
     """Genotypes of one record, for each ALT.
 
     Args:
-        counts: of each ALT in order (one entry, of no allele, where the record has no ALT); arrays have one
-        row. calls: the value of that column.
+        counts: of each ALT in order (one entry, of no allele, where the record has no ALT), in arrays of one row.
+        calls: the value of that column.
     """
 
     counts: Sequence[Counts]
@@ -77,6 +77,31 @@ class Genotypes:
     def of_texts(cls, texts: Sequence[str], n_alts: int) -> Genotypes:
         """From GT texts that are well-formed."""
         return cls([count_texts(texts, i + 1) for i in range(max(n_alts, 1))], encode_texts(texts, n_alts))
+
+    @classmethod
+    def of_plain(
+        cls, texts: Sequence[bytes], n_samples: int, n_alts: npt.NDArray[np.int64]
+    ) -> list[Genotypes | None]:
+        """From the sample parts of many records that have three bytes a genotype, all in one matrix.
+
+        Args:
+            texts: genotypes joined by tabs, 4 x n_samples - 1 bytes a record.
+            n_samples: at least 1.
+            n_alts: ALT alleles of each record.
+
+        Returns:
+            One for each record; None where it has a malformed genotype.
+        """
+        if not texts:
+            return []
+        pairs, is_valid = read_pairs(texts, n_samples, n_alts)
+        calls = encode_pairs(pairs, n_alts, texts)
+        counts: list[list[Counts]] = [[] for _ in texts]
+        for alt_index in range(1, max(1, int(n_alts.max())) + 1):
+            rows = np.flatnonzero(is_valid & (np.maximum(n_alts, 1) >= alt_index))
+            for row, one in zip(rows.tolist(), count_pairs(pairs.take(rows), alt_index).split(), strict=True):
+                counts[row].append(one)
+        return [cls(counts[row], calls[row]) if ok else None for row, ok in enumerate(is_valid.tolist())]
 
 
 @dataclass(frozen=True, slots=True)
