@@ -108,7 +108,7 @@ def fetch_jars() -> list[Path]:
             reason = next((line.strip() for line in done.stderr.splitlines() if "UNRESOLVED" in line), "")
             raise EnvironmentProblem(
                 f"Maven did not give {', '.join(missing)}. {reason}".strip(),
-                mend="Check the network or the proxy settings (spark.jars.ivySettings), then run kgp doctor --fix again.",
+                mend="Check the network or the proxy settings (spark.jars.ivySettings), then run: kgp doctor --fix",
             )
         for jar in JARS:
             shutil.copyfile(found / jar.file_name, target / (jar.file_name + ".part"))
