@@ -153,7 +153,7 @@ def _tables(arguments: argparse.Namespace) -> int:
     if _json(arguments):
         print_json(rows)
     else:
-        print_text(align(list(rows[0]), [list(row.values()) for row in rows]))
+        print_text(align(list(rows[0]), [list(row.values()) for row in rows], max_width=200))
     return 0
 
 

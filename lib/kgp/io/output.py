@@ -38,8 +38,8 @@ def print_json(value: Any) -> None:
     print_text(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def align(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """An aligned table with numbers to the right; long texts and arrays are shortened.
+def align(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, max_width: int = _CELL) -> str:
+    """An aligned table with numbers to the right; texts longer than `max_width` and long arrays are shortened.
 
     >>> print(align(["contig", "n"], [["22", 7], ["HLA-A*01:01", 1234]]), end="")
     contig          n
@@ -48,7 +48,7 @@ def align(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     HLA-A*01:01  1234
     """
     values = [list(row) for row in rows]
-    cells = [[short(value) for value in row] for row in values]
+    cells = [[short(value, max_width) for value in row] for row in values]
     places = range(len(columns))
     to_right = [bool(values) and all(_is_number(row[i]) or row[i] is None for row in values) for i in places]
     widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in places]
@@ -118,7 +118,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def short(value: Any) -> str:
+def short(value: Any, max_width: int = _CELL) -> str:
     """The value as a cell of an aligned table.
 
     >>> short([0, 1, None, 2, 0, 0, 1]), short({"AC": "2", "VT": "SNP"}), short(0.123456789), short(None)
@@ -134,7 +134,7 @@ def short(value: Any) -> str:
         some = [f"{key}={short(item)}" for key, item in list(value.items())[:_ELEMENTS]]
         return f"{{{_first(some)}{_more(len(value))}}}"
     text = str(plain(value)).replace("\n", "\\n").replace("\t", "\\t")
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+    return text if len(text) <= max_width else text[: max_width - 1] + "…"
 
 
 def _first(items: Iterable[str]) -> str:
