@@ -6,6 +6,7 @@ import gzip
 import shlex
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from deltalake import DeltaTable
 
@@ -68,14 +69,18 @@ def run_demo(data: Path, lake: str, out: Path, config: Config, progress: Progres
         changed,
         "built" if changed else "everything was there already: no table was changed",
         rows=rows,
-        details={"lake": lake, "out": str(out), "versions": {k: v for k, v in after.items() if v is not None}},
+        details={
+            "lake": lake,
+            "out": str(out),
+            "versions": {k: v for k, v in after.items() if v is not None},
+        },
         seconds=time.monotonic() - began,
     )
     report.text = _render(report, reports, lake, out)
     return report
 
 
-def _no_spark() -> object:
+def _no_spark() -> NoReturn:
     raise AssertionError("versions and row counts are read without Spark")
 
 

@@ -90,6 +90,14 @@ class ReferenceBuild:
             return False
         return any(begin <= start < end for begin, end in self.par)
 
+    def is_mitochondrial(self, contig: str) -> bool:
+        """Whether a contig is the mitochondrial genome.
+
+        >>> GRCH37.is_mitochondrial("chrM"), GRCH37.is_mitochondrial("22")
+        (True, False)
+        """
+        return self.canonical(contig) == self.canonical("MT")
+
     @cached_property
     def _x(self) -> str | None:
         return self.canonical("X")

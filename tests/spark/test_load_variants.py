@@ -26,7 +26,9 @@ HEADER = (
 )
 
 
-def write_vcf(path: Path, *rows: str, samples: Sequence[str] = ("HG1", "HG2"), header: Sequence[str] = HEADER) -> str:
+def write_vcf(
+    path: Path, *rows: str, samples: Sequence[str] = ("HG1", "HG2"), header: Sequence[str] = HEADER
+) -> str:
     """A small VCF; rows are written with blanks for tabs."""
     columns = "\t".join(("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *samples))
     body = [row.replace(" ", "\t") for row in rows]
@@ -41,9 +43,7 @@ def load(lake: Lake, config: Config) -> Callable[..., Report]:
     def run(*vcf: str, **options: Any) -> Report:
         given = {"callset": "c", "build": "GRCh37", **options, "vcf": vcf}
         here = load_config(lake=lake.uri, environ={})
-        return run_job(
-            LOAD_VARIANTS, config.params(LoadVariants, given), here, progress=Progress(quiet=True)
-        )
+        return run_job(LOAD_VARIANTS, config.params(LoadVariants, given), here, progress=Progress(quiet=True))
 
     return run
 
@@ -73,7 +73,9 @@ def test_small_file_end_to_end(lake: Lake, load: Callable[..., Report], tmp_path
     report = load(path)
     assert report.changed
     assert report.rows == {"variants": 3, "quarantine": 0}
-    first, second, third = lake.fetch(VARIANTS).sort_by([("start", "ascending"), ("alt_index", "ascending")]).to_pylist()
+    first, second, third = (
+        lake.fetch(VARIANTS).sort_by([("start", "ascending"), ("alt_index", "ascending")]).to_pylist()
+    )
     assert [first["contig"], first["source_contig"], third["source_contig"]] == ["22", "chr22", "22"]
     assert [r["variant_id"] for r in (first, second, third)] == ["22_100_A_C", "22_100_A_G", "22_200_AT_A"]
     assert [first["dosages"], second["dosages"], third["dosages"]] == [[1, 0], [0, 2], [None, 1]]
@@ -99,7 +101,9 @@ def test_same_load_again_changes_nothing(lake: Lake, load: Callable[..., Report]
     assert versions(lake) == before
 
 
-def test_bad_records_are_counted_and_kept_whole(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
+def test_bad_records_are_counted_and_kept_whole(
+    lake: Lake, load: Callable[..., Report], tmp_path: Path
+) -> None:
     bad = ("22 x . A C . . . GT 0|1 1|1", "22 300 . A C . . . GT 0|1", "22 400 . A C . . . GT 0|1 0|7")
     path = write_vcf(tmp_path / "a.vcf", "22 100 . A C . . . GT 0|1 1|1", *bad)
     report = load(path)
@@ -120,7 +124,9 @@ def test_strict_fails_at_the_first_bad_record_and_writes_nothing(
     assert set(versions(lake).values()) == {None}
 
 
-def test_a_wider_load_supersedes_a_narrower_one(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
+def test_a_wider_load_supersedes_a_narrower_one(
+    lake: Lake, load: Callable[..., Report], tmp_path: Path
+) -> None:
     path = write_vcf(tmp_path / "a.vcf", "22 100 . A C . . . GT 0|1 1|1", "22 5000 . A C . . . GT 0|1 1|1")
     load(path, region=("chr22:1-200",))
     assert lake.fetch(VARIANTS)["start"].to_pylist() == [99]
@@ -133,7 +139,9 @@ def test_a_wider_load_supersedes_a_narrower_one(lake: Lake, load: Callable[..., 
     assert not load(path, region=("22:1-200",)).changed
 
 
-def test_a_file_that_changed_in_its_place_supersedes(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
+def test_a_file_that_changed_in_its_place_supersedes(
+    lake: Lake, load: Callable[..., Report], tmp_path: Path
+) -> None:
     path = write_vcf(tmp_path / "a.vcf", "22 100 . A C . . . GT 0|1 1|1")
     load(path)
     write_vcf(tmp_path / "a.vcf", "22 100 . A C . . . GT 0|1 0|0")
@@ -142,7 +150,9 @@ def test_a_file_that_changed_in_its_place_supersedes(lake: Lake, load: Callable[
     assert lake.fetch_all(CALLSET_SAMPLES).num_rows == 2
 
 
-def test_a_second_file_must_have_the_same_samples(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
+def test_a_second_file_must_have_the_same_samples(
+    lake: Lake, load: Callable[..., Report], tmp_path: Path
+) -> None:
     load(write_vcf(tmp_path / "a.vcf", "22 100 . A C . . . GT 0|1 1|1"))
     load(write_vcf(tmp_path / "b.vcf", "21 100 . A C . . . GT 0|1 1|1"))
     assert sorted(lake.fetch(VARIANTS)["contig"].to_pylist()) == ["21", "22"]
@@ -156,7 +166,11 @@ def test_a_second_file_must_have_the_same_samples(lake: Lake, load: Callable[...
 @pytest.mark.parametrize(
     ("header", "row", "what"),
     [
-        (("##fileformat=VCFv4.2", "##contig=<ID=22,length=50818468>"), "22 100", "50,818,468 is its length in GRCh38"),
+        (
+            ("##fileformat=VCFv4.2", "##contig=<ID=22,length=50818468>"),
+            "22 100",
+            "50,818,468 is its length in GRCh38",
+        ),
         (("##fileformat=VCFv4.2", "##contig=<ID=22,assembly=hg38>"), "22 100", "which is GRCh38, not GRCh37"),
         (("##fileformat=VCFv4.2",), "22 51304567", "beyond the 51,304,566 bases"),
     ],
@@ -168,6 +182,19 @@ def test_another_build_is_refused_on_evidence(
     with pytest.raises(BuildError, match=what):
         load(path)
     assert set(versions(lake).values()) == {None}
+
+
+def test_the_mitochondrion_of_hg19_counts_only_where_rows_lie_on_it(
+    lake: Lake, load: Callable[..., Report], tmp_path: Path
+) -> None:
+    header = (
+        "##fileformat=VCFv4.2",
+        "##contig=<ID=chrM,length=16571>",
+        "##contig=<ID=chr22,length=51304566>",
+    )
+    assert load(write_vcf(tmp_path / "a.vcf", "chr22 100 . A C . . . GT 0|1 1|1", header=header)).changed
+    with pytest.raises(BuildError, match="chrM is declared with 16,571 bases"):
+        load(write_vcf(tmp_path / "b.vcf", "chrM 100 . A C . . . GT 0|1 1|1", header=header))
 
 
 def test_a_callset_has_one_build(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
@@ -229,10 +256,23 @@ def test_whole_real_file_equals_bcftools_cell_by_cell(
     ).stdout
     n_wrong = 0
     copies = {"0|0": 0, "0|1": 1, "1|0": 1, "1|1": 2}
-    columns = [table[name].to_pylist() for name in ("start", "vcf_id", "ref", "alt", "qual", "filters", "ac", "an", "dosages")]
+    columns = [
+        table[name].to_pylist()
+        for name in ("start", "vcf_id", "ref", "alt", "qual", "filters", "ac", "an", "dosages")
+    ]
     for line, row in zip(text.splitlines(), zip(*columns, strict=True), strict=True):
         pos, vcf_id, ref, alt, qual, filters, ac, an, *gts = line.split("\t")
-        expected = (int(pos) - 1, vcf_id, ref, alt, float(qual), [filters], int(ac), int(an), [copies[g] for g in gts])
+        expected = (
+            int(pos) - 1,
+            vcf_id,
+            ref,
+            alt,
+            float(qual),
+            [filters],
+            int(ac),
+            int(an),
+            [copies[g] for g in gts],
+        )
         n_wrong += row != expected
     assert n_wrong == 0
     assert pc.all(pc.equal(table["source_contig"], "chr22")).as_py()

@@ -33,14 +33,22 @@ def _write(path: Path, *lines: str) -> Path:
 
 def test_qtltools_bed(tmp_path: Path) -> None:
     path = _write(
-        tmp_path / "a.bed", "#chr\tstart\tend\tpid\tgid\tstrand\tHG1\tHG2", "chr22\t99\t100\tT1\tG1\t-\t1.5\tNA"
+        tmp_path / "a.bed",
+        "#chr\tstart\tend\tpid\tgid\tstrand\tHG1\tHG2",
+        "chr22\t99\t100\tT1\tG1\t-\t1.5\tNA",
     )
     layout = read_layout(str(path))
     assert (layout.kind, layout.runs) == ("bed", ("HG1", "HG2"))
     (row,) = _parse(path)
     assert row["phenotype_id"] == "T1"
     assert row["group_id"] == "G1"
-    assert (row["source_contig"], row["start"], row["end"], row["tss"], row["strand"]) == ("chr22", 99, 100, 100, "-")
+    assert (row["source_contig"], row["start"], row["end"], row["tss"], row["strand"]) == (
+        "chr22",
+        99,
+        100,
+        100,
+        "-",
+    )
     assert row["values"] == [1.5, None]
 
 
@@ -61,7 +69,9 @@ def test_fastqtl_bed_has_four_leading_columns(tmp_path: Path) -> None:
 
 
 def test_geuvadis_matrix_states_the_tss(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.txt", "TargetID\tGene_Symbol\tChr\tCoord\tHG1", "ENSG01.1\tNAME\t22\t1000\t0.5")
+    path = _write(
+        tmp_path / "a.txt", "TargetID\tGene_Symbol\tChr\tCoord\tHG1", "ENSG01.1\tNAME\t22\t1000\t0.5"
+    )
     assert read_layout(str(path)).kind == "geuvadis"
     (row,) = _parse(path)
     assert (row["start"], row["end"], row["tss"], row["gene_name"]) == (999, 1000, 1000, "NAME")
@@ -107,10 +117,14 @@ def test_bad_lines_keep_their_place_and_reason(tmp_path: Path) -> None:
 
 @given(
     values=st.lists(
-        st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3), min_size=1, max_size=8
+        st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+        min_size=1,
+        max_size=8,
     )
 )
-def test_values_come_back_exactly(values: list[list[float]], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_values_come_back_exactly(
+    values: list[list[float]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("m") / "a.bed.gz"
     lines = ["#chr\tstart\tend\tid\ta\tb\tc"]
     lines += [f"1\t{i}\t{i + 1}\tG{i}\t" + "\t".join(map(repr, row)) for i, row in enumerate(values)]

@@ -36,7 +36,10 @@ def test_an_alias_of_two_people_belongs_to_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("", "no column 'Source Name'"), ("Source Name\tAssay Name\nHG1\n", "Row 2 has 1 values where the header has 2")],
+    [
+        ("", "no column 'Source Name'"),
+        ("Source Name\tAssay Name\nHG1\n", "Row 2 has 1 values where the header has 2"),
+    ],
 )
 def test_refused(text: str, what: str, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"

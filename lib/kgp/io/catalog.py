@@ -19,6 +19,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from kgp.errors import LakeError
+from kgp.io.deltalog import ids_by_file
 from kgp.table import Table
 from kgp.tables import ALL_TABLES, TABLES
 
@@ -122,34 +123,23 @@ class Catalog:
 
     def _valid(self, table: Table, delta: DeltaTable, ledgers: Mapping[str, frozenset[str]]) -> ds.Dataset:
         dataset = self._dataset(table, delta)
-        if table.ledger is None or _ids_by_file(delta, table) <= ledgers[table.ledger]:
+        if _all_valid(table, delta, ledgers):
             return dataset
-        ids = pa.array(sorted(ledgers[table.ledger]), pa.string())
+        ids = pa.array(sorted(ledgers[table.ledger or ""]), pa.string())
         return dataset.filter(pc.field(table.ledger_column).isin(ids))
 
     def _count(self, table: Table, delta: DeltaTable) -> int:
         files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
         counts = [file.get("num_records") for file in files]
         ledgers = self._ledgers([table])
-        proven = table.ledger is None or _ids_by_file(delta, table) <= ledgers[table.ledger]
-        if proven and None not in counts:
+        if _all_valid(table, delta, ledgers) and None not in counts:
             return sum(counts)
         return int(self._valid(table, delta, ledgers).count_rows())
 
 
-def _ids_by_file(delta: DeltaTable, table: Table) -> set[str | None]:
-    """The ledger ids of the table's files as their statistics prove them; None where a file may hold several.
-
-    A file's minimum and maximum are equal only where all its rows have that id: ids are not longer than what the
-    statistics keep of a text, and never null.
-    """
-    column = table.ledger_column
-    files = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-    found: set[str | None] = set()
-    for file in files:
-        if f"partition.{column}" in file:
-            found.add(file[f"partition.{column}"])
-        else:
-            low, high = file.get(f"min.{column}"), file.get(f"max.{column}")
-            found.add(low if low == high else None)
-    return found
+def _all_valid(table: Table, delta: DeltaTable, ledgers: Mapping[str, frozenset[str]]) -> bool:
+    """Whether every row of the table is known to its ledger."""
+    ledger, column = table.ledger, table.ledger_column
+    if ledger is None or column is None:
+        return True
+    return all(ids <= ledgers[ledger] for ids in ids_by_file(delta, column).values())

@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
-from deltalake.transaction import RemoveAction
 
 from kgp.errors import CheckError, ContractError, LakeError
+from kgp.io.deltalog import ids_by_file, remove_files
 from kgp.io.direct import WRITTEN, check_rows, from_json, write_action_batches, write_split
 from kgp.io.splits import SplitRows, map_splits
 from kgp.table import Table, conform
@@ -213,7 +212,7 @@ class Lake:
         written = [from_json(row.action) for row in actions.collect()]
         with self._commit_lock():
             delta = DeltaTable(self.path(table))
-            old = _files_of(delta, table.ledger_column, None if ids is None else set(ids))
+            old = remove_files(delta, table.ledger_column, None if ids is None else set(ids))
             if old or written:
                 delta.create_write_transaction(
                     [*written, *old],
@@ -269,7 +268,7 @@ class Lake:
                 continue
             known = set(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
             delta = DeltaTable(self.path(table))
-            orphans = sorted({found for _, ids in _ids_of_files(delta, column) for found in ids} - known)
+            orphans = sorted(set().union(*ids_by_file(delta, column).values()) - known)
             if orphans:
                 with self._commit_lock():
                     delta.delete(in_list(column, orphans))
@@ -344,52 +343,6 @@ def _as_arrow(table: Table, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 def _repeated_key(table: Table, values: Iterable[Any], n: int) -> CheckError:
     key = ", ".join(f"{name}={value}" for name, value in zip(table.key, values, strict=True))
     return CheckError(f"{key} occurs {n} times.", where=f"table {table.name}", mend="Its key must be unique.")
-
-
-def _ids_of_files(delta: DeltaTable, column: str) -> list[tuple[str, set[str]]]:
-    """(path, ledger ids of its rows) of each file, from partition values and statistics, or else from the file."""
-    actions = pa.table(delta.get_add_actions(flatten=True))
-    paths = actions["path"].to_pylist()
-    if f"partition.{column}" in actions.column_names:
-        return [
-            (path, {value})
-            for path, value in zip(paths, actions[f"partition.{column}"].to_pylist(), strict=True)
-        ]
-    nothing = [None] * len(paths)
-    lows, highs = (
-        actions[name].to_pylist() if (name := f"{end}.{column}") in actions.column_names else nothing
-        for end in ("min", "max")
-    )
-    found = []
-    for path, low, high in zip(paths, lows, highs, strict=True):
-        if low is None or low != high:
-            query = QueryBuilder().register("rows", delta)
-            every = pa.table(query.execute(f'SELECT DISTINCT "{column}" FROM rows'))[column].to_pylist()
-            found.append((path, set(every)))
-        else:
-            found.append((path, {low}))
-    return found
-
-
-def _files_of(delta: DeltaTable, column: str | None, ids: set[str] | None) -> list[RemoveAction]:
-    """Remove-actions of the files that hold rows of these ledger ids and of no other; of all files for None."""
-    if ids is None or column is None:
-        paths = set(pa.table(delta.get_add_actions())["path"].to_pylist())
-    else:
-        paths = {path for path, found in _ids_of_files(delta, column) if found and found <= ids}
-    actions = pa.table(delta.get_add_actions()).to_pylist()
-    now = int(time.time() * 1000)
-    return [
-        RemoveAction(
-            path=action["path"],
-            deletion_timestamp=now,
-            data_change=True,
-            partition_values=action.get("partition") or {},
-            size=action["size_bytes"],
-        )
-        for action in actions
-        if action["path"] in paths
-    ]
 
 
 def _delta_fields(table: Table) -> list[Any]:

@@ -70,10 +70,10 @@ def _canonical_regions(params: LoadVariants, build: ReferenceBuild) -> tuple[Reg
 def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: ReferenceBuild) -> LoadCounts:
     began = context.seconds
     header = read_header(load.path)
-    # Everything that can refuse the file comes before the first row is written.
-    check_build(
-        build, where=load.path, declared_lengths=header.contig_lengths, assemblies=header.contig_assemblies
-    )
+    # Everything that can refuse the file comes before the first row is written. UCSC's hg19 has another mitochondrial
+    # genome than GRCh37 has: that counts only where rows lie on it.
+    nuclear = {c: n for c, n in header.contig_lengths.items() if not build.is_mitochondrial(c)}
+    check_build(build, where=load.path, declared_lengths=nuclear, assemblies=header.contig_assemblies)
     sample_rows = _sample_rows(context, load, header, params.callset)
     selection = Selection(
         contigs=tuple(build.canonical(c) or c for c in params.contig),
@@ -81,7 +81,8 @@ def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: Re
     )
     with context.progress.step(f"surveying {load.path} ({len(header.samples):,} samples)"):
         survey = survey_records(context.spark, load.path, header, build, selection)
-        check_build(build, where=load.path, last_ends=survey.last_ends)
+        declared = {c: n for c, n in header.contig_lengths.items() if c in survey.contigs}
+        check_build(build, where=load.path, declared_lengths=declared, last_ends=survey.last_ends)
     records = read_records(
         context.spark, load.path, header, survey=survey, build=build, selection=selection,
         callset=params.callset, load_id=load.load_id, reader=params.reader,
