@@ -65,7 +65,7 @@ def test_bundle_parameters_are_options_of_the_jobs(root: Path) -> None:
 
 @pytest.mark.spark
 def test_nightly_run_through_spark_submit(root: Path, bundled: Path, tmp_path: Path) -> None:
-    """The example as it stands, on the first 3,000 variants, twice: the second run changes nothing."""
+    """The example as it stands, on the first 3,000 variants."""
     from kgp.session import find_jars
 
     small = tmp_path / "small.vcf.gz"
@@ -89,13 +89,8 @@ def test_nightly_run_through_spark_submit(root: Path, bundled: Path, tmp_path: P
     first = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr[-3000:]
     lake = tmp_path / "lake"
-    versions = {path.name: DeltaTable(str(path)).version() for path in lake.iterdir() if path.is_dir()}
     with gzip.open(small, "rt") as text:
         n_records = sum(not line.startswith("#") for line in text)
     assert DeltaTable(str(lake / "variants")).count() == n_records
     assert (tmp_path / "out/fastqtl/genotypes.vcf.gz.tbi").is_file()
     assert (tmp_path / "out/tensorqtl/covariates.txt").is_file()
-
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr[-3000:]
-    assert versions == {name: DeltaTable(str(lake / name)).version() for name in versions}
