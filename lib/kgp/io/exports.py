@@ -123,6 +123,9 @@ class ExportDirectory:
                 (aside / name).replace(self.path / name)
             if name.endswith(".tbi"):
                 os.utime(self.path / name)  # an index that is older than its file is warned about
+        earlier = {} if self._manifest is None else self._manifest["formats"].get(export_format, {})
+        for gone in {file["name"] for file in earlier.get("files", ())} - set(names):
+            (self.path / gone).unlink(missing_ok=True)
         formats = {} if self._manifest is None or self.outdated else dict(self._manifest["formats"])
         formats[export_format] = {
             "version": version,

@@ -37,6 +37,9 @@ REASONS = (
     NO_ALT, MULTIALLELIC, NO_DOSAGES, OTHER_LENGTH, OUTSIDE_WINDOWS, MISSING, MONOMORPHIC, RARE,
 )  # fmt: skip
 
+# Genotypes that a task holds as numbers at a time.
+BLOCK_VALUES = 4_000_000
+
 _COPIED = ("contig", "variant_id", "start", "end", "ref", "alt", "vcf_id", "rsid")
 _ROWS = (
     "contig string, variant_id string, start long, end long, ref string, alt string, vcf_id string, "
@@ -176,22 +179,27 @@ def _gather_blocks(
     tss_by_contig = {c: np.unique(np.asarray(tss, dtype=np.int64)) for c, tss in which.tss_by_contig.items()}
 
     def gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        block_rows = max(1, BLOCK_VALUES // which.n_callset)
         for batch in batches:
-            reasons = np.full(batch.num_rows, None, dtype=object)
-            flags = _judge_rows(batch, which.n_callset, tss_by_contig, which.cis_window)
-            is_open = ~np.any(list(flags.values()), axis=0)
-            dosages = batch.column("dosages").filter(pa.array(is_open))
-            flat = pc.fill_null(dosages.flatten(), -1).to_numpy(zero_copy_only=False)
-            picked = flat.reshape(len(dosages), which.n_callset)[:, indices]
-            counts = count_alleles(picked)
-            for reason, against in judge_counts(counts, which.min_maf, which.max_missing).items():
-                flags[reason] = np.zeros(batch.num_rows, dtype=bool)
-                flags[reason][is_open] = against
-            for reason in reversed(REASONS):
-                reasons[flags[reason]] = reason
-            is_kept = ~np.any(list(flags.values()), axis=0)
-            yield _kept_rows(batch.filter(pa.array(is_kept)), picked, counts, is_kept[is_open])
-            yield _dropped_rows(batch.filter(pa.array(~is_kept)), reasons[~is_kept].tolist())
+            for begin in range(0, batch.num_rows, block_rows):
+                yield from gather_block(batch.slice(begin, block_rows))
+
+    def gather_block(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        reasons = np.full(batch.num_rows, None, dtype=object)
+        flags = _judge_rows(batch, which.n_callset, tss_by_contig, which.cis_window)
+        is_open = ~np.any(list(flags.values()), axis=0)
+        dosages = batch.column("dosages").filter(pa.array(is_open))
+        flat = pc.fill_null(dosages.flatten(), -1).to_numpy(zero_copy_only=False)
+        picked = flat.reshape(len(dosages), which.n_callset)[:, indices]
+        counts = count_alleles(picked)
+        for reason, against in judge_counts(counts, which.min_maf, which.max_missing).items():
+            flags[reason] = np.zeros(batch.num_rows, dtype=bool)
+            flags[reason][is_open] = against
+        for reason in reversed(REASONS):
+            reasons[flags[reason]] = reason
+        is_kept = ~np.any(list(flags.values()), axis=0)
+        yield _kept_rows(batch.filter(pa.array(is_kept)), picked, counts, is_kept[is_open])
+        yield _dropped_rows(batch.filter(pa.array(~is_kept)), reasons[~is_kept].tolist())
 
     return gather
 
