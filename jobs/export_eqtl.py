@@ -2,9 +2,8 @@
 
 import sys
 
-from kgp.jobs.export_eqtl import EXPORT_EQTL
-
 from kgp.cli import run_script
+from kgp.jobs.export_eqtl import EXPORT_EQTL
 
 if __name__ == "__main__":
     # Databricks takes any SystemExit for a failure, even that of code 0.
