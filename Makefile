@@ -52,4 +52,4 @@ setup-dev:
 
 test-unit: setup-dev
 	$(pytest) --doctest-modules lib/kgp
-	$(pytest) -m "not slow and not network" --durations 10
+	$(pytest) -n 2 --dist loadfile -m "not slow and not network" --durations 15
