@@ -18,7 +18,10 @@ compile pyproject.toml -o requirements.lock "$@"
 build_tools | compile - --constraint requirements.lock -o requirements-build.lock "$@"
 build_tools | compile pyproject.toml - --extra dev --constraint requirements.lock \
     --constraint requirements-build.lock -o requirements-dev.lock "$@"
+# The second Spark line, over the packages of the first (tests/jobs/test_spark4.py).
+printf '%s\n' pyspark==4.0.1 delta-spark==4.0.0 | compile - --no-deps -o tests/jobs/requirements-spark4.lock
 
-if grep -nE '^-|://' requirements.lock requirements-build.lock requirements-dev.lock; then
+if grep -nE '^-|://' requirements.lock requirements-build.lock requirements-dev.lock \
+    tests/jobs/requirements-spark4.lock; then
     fail "a lock file names an index or a link; none may"
 fi

@@ -141,11 +141,13 @@ def check_spark() -> Finding:
     found = _version("pyspark")
     if found is None:
         return Finding("Spark", "problem", "pyspark is not installed", "make setup")
-    if not found.startswith("3.5."):
-        return Finding("Spark", "problem", f"pyspark {found}; the JARs are for 3.5", "make setup")
+    try:
+        session.pinned_jars()
+    except KgpError as problem:
+        return Finding("Spark", "problem", problem.what, "make setup")
     home = os.environ.get("SPARK_HOME")
     if home:
-        advice = "unset SPARK_HOME, unless that Spark is meant; it must be a 3.5, too"
+        advice = "unset SPARK_HOME, unless that Spark is meant; it must be of the same line"
         return Finding("Spark", "note", f"pyspark {found}, but the Spark of SPARK_HOME={home} is run", advice)
     return Finding("Spark", "ok", f"pyspark {found}")
 
@@ -158,7 +160,7 @@ def check_jars(*, fix: bool) -> Finding:
         n = len(session.find_jars())
     except KgpError as problem:
         return Finding("Delta JARs", "problem", problem.what, problem.mend)
-    delta = session.DELTA.rpartition(":")[2]
+    delta = session.pinned_jars()[0].coordinate.rpartition(":")[2]
     return Finding("Delta JARs", "ok", f"Delta {delta}: {n} JARs in {session.jar_cache()}")
 
 

@@ -1,0 +1,69 @@
+"""The same code on the second Spark line: the demo on Spark 4.0 with Delta 4.0 exports the same bytes."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import site
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+
+def _content(directory: Path) -> dict[str, bytes]:
+    """What the exported files hold: text without the lines that name the set's build, .pgen as it is."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        if path.suffix in (".gz", ".txt", ".pgen", ".pvar", ".psam"):
+            raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            lines = raw.splitlines(keepends=True) if path.suffix != ".pgen" else [raw]
+            found[str(path.relative_to(directory))] = b"".join(x for x in lines if not x.startswith(b"##"))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.spark
+@pytest.mark.timeout(1200)
+def test_the_demo_on_spark_4(root: Path, tmp_path: Path) -> None:
+    """Only pyspark and delta-spark are other packages: a small environment over this one holds them."""
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=True)
+    packages = next(home.glob("lib/python*/site-packages"))
+    (packages / "under.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
+    python = home / "bin" / "python"
+    environment = {
+        name: text for name, text in os.environ.items() if not name.startswith(("PYSPARK", "SPARK"))
+    }
+    lock = root / "tests/jobs/requirements-spark4.lock"
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--require-hashes",
+        "-r",
+        lock,
+    ]
+    subprocess.run(install, check=True, env=environment)
+
+    def run(interpreter: Path, name: str, *command: str) -> str:
+        code = "import sys; from kgp.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [interpreter, "-c", code, *command], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, f"{name}: {done.stderr[-3000:]}"
+        return done.stdout
+
+    assert "pyspark 4.0" in run(python, "doctor", "doctor", "--fix", "--lake", str(tmp_path / "lake"))
+    for name, interpreter in (("four", python), ("three", Path(sys.executable))):
+        place = tmp_path / name
+        run(interpreter, name, "demo", "--lake", str(place / "lake"), "--out", str(place / "out"))
+    four, three = _content(tmp_path / "four/out"), _content(tmp_path / "three/out")
+    assert set(four) >= {"tensorqtl/genotypes.pgen", "fastqtl/genotypes.vcf.gz", "fastqtl/covariates.txt.gz"}
+    assert four == three
