@@ -9,17 +9,16 @@ once, however the cuts fall.
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from kgp.errors import FormatError
-from kgp.io.storage import display_url, file_size, open_binary
+from kgp.io.inflate import END_MARKER, MAX_BLOCK, block_size, find_block, read_blocks, read_gzip
+from kgp.io.storage import file_size, open_binary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,10 +33,6 @@ _LEAST_BYTES = 256 << 10
 _CORES_UNKNOWN = 8
 
 _READ_SIZE = 1 << 20
-_MAGIC = b"\x1f\x8b\x08\x04"
-_MAX_BLOCK = 1 << 16
-_SHORTEST_HEADER = 18
-_END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 @dataclass(frozen=True)
@@ -96,11 +91,11 @@ def detect_form(url: str) -> Form:
     Raises:
         InputError: there is no such file, or it may not be read.
     """
-    with open_binary(url, block_size=_MAX_BLOCK) as file:
-        first = file.read(_MAX_BLOCK)
+    with open_binary(url, block_size=MAX_BLOCK) as file:
+        first = file.read(MAX_BLOCK)
     if not first.startswith(b"\x1f\x8b"):
         return "text"
-    return "gzip" if _block_size(first, 0) is None else "bgzf"
+    return "gzip" if block_size(first, 0) is None else "bgzf"
 
 
 def read_start(url: str, n_bytes: int) -> bytes:
@@ -121,9 +116,9 @@ def read_start(url: str, n_bytes: int) -> bytes:
 def has_end_marker(url: str) -> bool:
     """Whether a BGZF file has the empty last block; without it, it may have been cut off."""
     size = file_size(url)
-    with open_binary(url, block_size=_MAX_BLOCK) as file:
-        file.seek(max(0, size - len(_END_MARKER)))
-        return file.read() == _END_MARKER
+    with open_binary(url, block_size=MAX_BLOCK) as file:
+        file.seek(max(0, size - len(END_MARKER)))
+        return file.read() == END_MARKER
 
 
 def plan_splits(url: str, *, target_bytes: int = TARGET_BYTES, n: int | None = None) -> list[Split]:
@@ -145,7 +140,7 @@ def plan_splits(url: str, *, target_bytes: int = TARGET_BYTES, n: int | None = N
     cuts = sorted({size * i // wanted for i in range(1, wanted)} - {0})
     if form == "bgzf":
         with ThreadPoolExecutor(min(8, len(cuts))) as pool:
-            found = pool.map(lambda cut: _find_block(url, cut), cuts)
+            found = pool.map(lambda cut: find_block(url, cut), cuts)
             cuts = sorted({cut for cut in found if cut is not None})
     return [Split(url, form, *ends) for ends in zip([0, *cuts], [*cuts, None], strict=True)]
 
@@ -198,144 +193,20 @@ def _read_pieces(split: Split) -> Iterator[tuple[bytes, int, bool]]:
     end = math.inf if split.end is None else split.end
     with open_binary(split.url) as file:
         if split.form == "bgzf":
-            for at, text in _read_blocks(file, split.url, split.start):
+            for at, text in read_blocks(file, split.url, split.start):
                 if text:
                     yield text, at << 16, at < end
         elif split.form == "gzip":
             at = 0
-            for text in _read_gzip(file, split.url):
+            for text in read_gzip(file, split.url):
                 yield text, at, True
                 at += len(text)
         else:
             at = split.start
             file.seek(at)
-            while text := file.read(int(min(_READ_SIZE, end - at)) if at < end else _MAX_BLOCK):
+            while text := file.read(int(min(_READ_SIZE, end - at)) if at < end else MAX_BLOCK):
                 yield text, at, at < end
                 at += len(text)
-
-
-def _read_gzip(file: BinaryIO, url: str) -> Iterator[bytes]:
-    """The text of all members of a gzip file."""
-    at = 0
-    member: zlib._Decompress | None = None
-    while raw := file.read(_READ_SIZE):
-        at += len(raw)
-        while raw:
-            if member is None:
-                raw = raw.lstrip(b"\0")  # padding after a member
-                if not raw:
-                    break
-                member = zlib.decompressobj(31)
-            try:
-                text = member.decompress(raw, CHUNK_BYTES)
-            except zlib.error:
-                raise _broken(url, at - len(raw), "The gzip stream is broken") from None
-            raw = member.unconsumed_tail
-            if member.eof:
-                raw, member = member.unused_data, None
-            if text:
-                yield text
-    if member is not None:
-        raise _broken(url, at, "The gzip stream is cut off")
-
-
-def _read_blocks(file: BinaryIO, url: str, start: int) -> Iterator[tuple[int, bytes]]:
-    """Offset and text of every BGZF block from `start` on."""
-    file.seek(start)
-    buffer = b""
-    base, at, is_end = start, 0, False
-    while True:
-        while len(buffer) - at < _MAX_BLOCK and not is_end:
-            more = file.read(_READ_SIZE)
-            is_end = not more
-            buffer = buffer[at:] + more
-            base, at = base + at, 0
-        if at == len(buffer):
-            return
-        size = _block_size(buffer, at)
-        if size is None and len(buffer) - at >= _SHORTEST_HEADER:
-            raise _broken(url, base + at, "No BGZF block begins here")
-        if size is None or at + size > len(buffer):
-            raise _broken(url, base + at, "The BGZF block is cut off")
-        text = _inflate(buffer, at, size)
-        if text is None:
-            raise _broken(url, base + at, "The BGZF block is broken")
-        yield base + at, text
-        at += size
-
-
-def _find_block(url: str, at: int) -> int | None:
-    """Offset of the first BGZF block at or after `at`, or None where none is within reach.
-
-    The four magic bytes also occur inside compressed data, and a whole block can lie inside a stored one.
-    So a candidate counts only if intact blocks follow each other from it for longer than one block can be,
-    or to the end of the file.
-    """
-    with open_binary(url, block_size=4 * _MAX_BLOCK) as file:
-        file.seek(at)
-        buffer = file.read(3 * _MAX_BLOCK + 1)
-    is_end = len(buffer) <= 3 * _MAX_BLOCK
-    candidate = buffer.find(_MAGIC)
-    refuted: set[int] = set()
-    while 0 <= candidate < _MAX_BLOCK:
-        if _blocks_follow(buffer, candidate, refuted, is_end=is_end):
-            return at + candidate
-        candidate = buffer.find(_MAGIC, candidate + 1)
-    return None
-
-
-def _blocks_follow(buffer: bytes, first: int, refuted: set[int], *, is_end: bool) -> bool:
-    """Whether blocks follow each other from `first`; places from which they do not are added to `refuted`."""
-    at = first
-    passed = []
-    while at - first <= _MAX_BLOCK:
-        if at == len(buffer) and is_end:
-            return True
-        passed.append(at)
-        size = None if at in refuted else _block_size(buffer, at)
-        if size is None or at + size > len(buffer) or _inflate(buffer, at, size) is None:
-            refuted.update(passed)
-            return False
-        at += size
-    return True
-
-
-def _block_size(buffer: bytes, at: int) -> int | None:
-    """Bytes of the BGZF block whose header stands at `at`, or None where none stands there."""
-    if len(buffer) - at < _SHORTEST_HEADER or buffer[at : at + 4] != _MAGIC:
-        return None
-    extra_end = _extra_end(buffer, at)
-    field = at + 12
-    while field + 4 <= min(extra_end, len(buffer) - 2):
-        length = int.from_bytes(buffer[field + 2 : field + 4], "little")
-        if buffer[field : field + 2] == b"BC" and length == 2:
-            size = int.from_bytes(buffer[field + 4 : field + 6], "little") + 1
-            return size if size > extra_end - at + 8 else None
-        field += 4 + length
-    return None
-
-
-def _extra_end(buffer: bytes, at: int) -> int:
-    return at + 12 + int.from_bytes(buffer[at + 10 : at + 12], "little")
-
-
-def _inflate(buffer: bytes, at: int, size: int) -> bytes | None:
-    """Text of the BGZF block of `size` bytes at `at`, or None where its length or checksum is wrong."""
-    trailer = at + size - 8
-    block = zlib.decompressobj(-15)
-    try:
-        text = block.decompress(memoryview(buffer)[_extra_end(buffer, at) : trailer], _MAX_BLOCK + 1)
-    except zlib.error:
-        return None
-    is_whole = block.eof and not block.unused_data and len(text) <= _MAX_BLOCK
-    checksum = int.from_bytes(buffer[trailer : trailer + 4], "little")
-    length = int.from_bytes(buffer[trailer + 4 : trailer + 8], "little")
-    return text if is_whole and len(text) == length and zlib.crc32(text) == checksum else None
-
-
-def _broken(url: str, at: int, what: str) -> FormatError:
-    where = f"{display_url(url)}, byte {at:,}"
-    return FormatError(f"{what}.", where=where, mend="Fetch the file again.")
 
 
 def plan_tasks(spark: SparkSession, url: str) -> list[Split]:
