@@ -190,11 +190,6 @@ class Context:
         self._declared(table, self._job.reads + self._job.writes)
         return self._lake.read(table)
 
-    def read_written(self, table: Table, where: str) -> DataFrame:
-        """Rows that this job has just written, valid or not yet."""
-        self._declared(table, self._job.writes)
-        return self._lake.read_all(table).where(where)
-
     def measure(self, table: Table, where: str, **expressions: str) -> dict[str, Any]:
         """Aggregates over rows that this job has just written, valid or not yet: name → value."""
         self._declared(table, self._job.writes)

@@ -26,7 +26,6 @@ import pyarrow as pa
 
 __all__ = ["TERMS", "Term", "term"]
 
-BOOL = pa.bool_()
 BIGINT = pa.int64()
 BINARY = pa.binary()
 DOUBLE = pa.float64()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.util
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from kgp.errors import CheckError, ContractError, LakeError
 from kgp.io.catalog import Catalog
-from kgp.io.delta import Lake, make_rows
+from kgp.io.delta import Lake
 from kgp.io.query import run_query
 from kgp.table import Table, conform
 from kgp.tables import ALL_TABLES, CALLSET_SAMPLES, LOADS, PHENOTYPES, QUARANTINE, SAMPLES, VARIANTS
@@ -28,6 +29,11 @@ A, B, C = "a" * 32, "b" * 32, "c" * 32
 HLA = "HLA-A*01:01"
 
 tables = pytest.mark.parametrize("table", ALL_TABLES, ids=lambda table: table.name)
+
+
+def make_rows(spark: SparkSession, table: Table, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """Rows as a DataFrame in the table's schema; absent nullable columns are null."""
+    return spark.createDataFrame([tuple(r.get(c) for c in table.columns) for r in rows], table.spark_schema)
 
 
 def value(name: str) -> Any:

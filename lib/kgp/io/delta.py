@@ -317,13 +317,6 @@ def in_list(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({', '.join(repr(text) for text in texts)})"
 
 
-def make_rows(spark: SparkSession, table: Table, rows: Iterable[Mapping[str, Any]]) -> DataFrame:
-    """A few driver-side rows as a DataFrame in the table's schema; absent nullable columns are null."""
-    columns = table.columns
-    data = [tuple(row.get(name) for name in columns) for row in rows]
-    return spark.createDataFrame(data, table.spark_schema)
-
-
 def _as_arrow(table: Table, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Rows as an Arrow table in the declared schema, checked for strangers, nulls and repeated keys."""
     listed = list(rows)
