@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -99,18 +101,28 @@ def _render(report: Report, steps: list[Report], lake: str, out: Path) -> str:
         lines.append(f"{path}  ({path.stat().st_size:,} bytes)")
         lines += [f"    {text}" for text in _first_lines(path)]
     at = f"--lake {shlex.quote(lake)}"
+    kgp = _command()
     lines += [
         "",
         "Next, try:",
-        f"  kgp tables {at}",
-        f"  kgp describe variants {at}",
-        f'  kgp query {at} "SELECT contig, count(*) FROM variants GROUP BY contig"',
-        f'  kgp query {at} "SELECT name, n_samples, n_variants, n_phenotypes, dropped FROM eqtl_matrices"',
+        f"  {kgp} tables {at}",
+        f"  {kgp} describe variants {at}",
+        f'  {kgp} query {at} "SELECT contig, count(*) FROM variants GROUP BY contig"',
+        f'  {kgp} query {at} "SELECT name, n_samples, n_variants, n_phenotypes, dropped FROM eqtl_matrices"',
         f"  QTLtools cis --vcf {out}/fastqtl/genotypes.vcf.gz --bed {out}/fastqtl/phenotypes.qtltools.bed.gz "
         f"--cov {out}/fastqtl/covariates.txt.gz --nominal 1e-5 --out nominal.txt",
         "",
     ]
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """How kgp is called from here: by its name where it is on the PATH, else by the place of its script."""
+    if shutil.which("kgp"):
+        return "kgp"
+    script = Path(sys.executable).parent / "kgp"
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 def _first_lines(path: Path, n: int = 2, width: int = 100) -> list[str]:
