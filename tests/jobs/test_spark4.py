@@ -32,7 +32,9 @@ def test_the_demo_on_spark_4(root: Path, tmp_path: Path) -> None:
     home = tmp_path / "venv"
     venv.create(home, with_pip=True)
     packages = next(home.glob("lib/python*/site-packages"))
-    (packages / "under.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
+    # addsitedir, and not a bare path: the packages below have .pth files of their own (kgp's editable install).
+    below = "".join(f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages())
+    (packages / "under.pth").write_text(below, encoding="utf-8")
     python = home / "bin" / "python"
     environment = {
         name: text for name, text in os.environ.items() if not name.startswith(("PYSPARK", "SPARK"))
