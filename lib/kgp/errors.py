@@ -18,6 +18,8 @@ Catch `KgpError` for everything that a person can mend; anything else is a defec
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "BuildError",
     "CheckError",
@@ -30,6 +32,22 @@ __all__ = [
     "OverlapError",
     "UsageError",
 ]
+
+_SECRETS = re.compile(
+    r"(?P<scheme>\b[a-z0-9]+://)(?P<user>[^@/\s'\"]*:[^@/\s'\"]*@)?(?P<rest>[^?\s'\"]*)"
+    r"(?P<query>\?[^\s'\"]*?(?=[.,:;)]*(?:[\s'\"]|$)))?"
+)
+
+
+def scrub(text: str) -> str:
+    """The text with the passwords and queries of its URLs taken out: a SAS token must never be shown.
+
+    >>> scrub("reading https://me:secret@host/a.vcf?sv=2024&sig=abc (3 samples)")
+    'reading https://host/a.vcf (3 samples)'
+    >>> scrub("abfss://container@account.dfs.core.windows.net/lake")
+    'abfss://container@account.dfs.core.windows.net/lake'
+    """
+    return _SECRETS.sub(r"\g<scheme>\g<rest>", text)
 
 
 class KgpError(Exception):
@@ -52,7 +70,7 @@ class KgpError(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         advice = f" {self.mend}" if self.mend else ""
-        return f"{place}{self.what}{advice}"
+        return scrub(f"{place}{self.what}{advice}")
 
 
 class InputError(KgpError):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 from kgp import errors
 from kgp.config import Config
-from kgp.errors import ContractError, KgpError
+from kgp.errors import ContractError, KgpError, scrub
 from kgp.io.delta import Lake
 from kgp.io.splits import SplitRows
 from kgp.params import SessionParams
@@ -83,7 +83,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Write one line with the time since the start."""
         if not self.quiet:
-            self.stream.write(f"{self._clear()}[{time.monotonic() - self.began:6.1f} s] {text}\n")
+            self.stream.write(f"{self._clear()}[{time.monotonic() - self.began:6.1f} s] {scrub(text)}\n")
             self.stream.flush()
 
     @contextmanager
@@ -103,7 +103,7 @@ class Progress:
         began = time.monotonic()
         while not stop.wait(0.5 if self._live else self.every):
             seconds = time.monotonic() - began
-            status = f"  … {text}: {seconds:.0f} s{self._tasks()}"
+            status = f"  … {scrub(text)}: {seconds:.0f} s{self._tasks()}"
             if self._live:
                 self.stream.write(self._clear() + status)
                 self.stream.flush()

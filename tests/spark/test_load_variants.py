@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow.compute as pc
 import pytest
@@ -277,3 +280,39 @@ def test_whole_real_file_equals_bcftools_cell_by_cell(
     assert n_wrong == 0
     assert pc.all(pc.equal(table["source_contig"], "chr22")).as_py()
     assert set(table["contig"].to_pylist()) == {"22"}
+
+
+def test_a_token_in_the_url_is_neither_kept_nor_shown(
+    lake: Lake, config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A canary in the query: read with it, but in no table, no line of progress and no message."""
+    path = write_vcf(tmp_path / "a.vcf", "22 100 . A C . . . GT 0|1 1|1", "22 x . A C . . . GT 0|1 1|1")
+    canary = "sig=CANARY0123"
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        asked: ClassVar[list[str]] = []
+
+        def translate_path(self, asked: str) -> str:
+            self.asked.append(asked)
+            return path
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/a.vcf?{canary}"
+        here = load_config(lake=lake.uri, environ={})
+        given = config.params(LoadVariants, {"callset": "c", "build": "GRCh37", "vcf": (url,)})
+        report = run_job(LOAD_VARIANTS, given, here, progress=Progress())
+        given = replace(given, callset="d", strict=True)
+        with pytest.raises(InputError) as strict:
+            run_job(LOAD_VARIANTS, given, here, progress=Progress())
+    finally:
+        server.shutdown()
+    assert any(canary in asked for asked in Handler.asked), "the server was asked with it"
+    seen = capsys.readouterr()
+    for text in (seen.out, seen.err, str(strict.value), repr(report.as_dict()), repr(content(lake))):
+        assert "CANARY" not in text
+    assert lake.fetch(LOADS)["path"].to_pylist() == [f"http://127.0.0.1:{server.server_port}/a.vcf"]

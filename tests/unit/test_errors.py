@@ -39,3 +39,19 @@ def test_a_message_says_what_where_and_what_to_do() -> None:
     assert str(KgpError("It is broken.")) == "It is broken."
     assert str(KgpError("It is broken.", where="a.vcf")) == "a.vcf: It is broken."
     assert str(KgpError("It is broken.", where="a.vcf", mend="Mend it.")) == "a.vcf: It is broken. Mend it."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://h/a.vcf?sv=1&sig=x: It is gone.", "https://h/a.vcf: It is gone."),
+        ("az://c/a.vcf and /data/what?.vcf", "az://c/a.vcf and /data/what?.vcf"),
+        ("ftp://u:p@h/a", "ftp://h/a"),
+        ("wasbs://c@a.blob.core.windows.net/x?sig=y", "wasbs://c@a.blob.core.windows.net/x"),
+    ],
+)
+def test_no_message_shows_a_token(text: str, shown: str) -> None:
+    from kgp.errors import KgpError, scrub
+
+    assert scrub(text) == shown
+    assert str(KgpError("It is gone.", where=text)) == f"{shown}: It is gone."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,19 @@ def display_url(url: str) -> str:
     if parts.scheme not in ("abfs", "abfss", "wasb", "wasbs"):  # there the user is the container
         host = host.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def place_of(url: str) -> str:
+    """How tables and messages name the place of a file: an absolute path, or a URL without user and query.
+
+    >>> place_of("file:///data/a.vcf"), place_of("/data/../data/a.vcf")
+    ('/data/a.vcf', '/data/a.vcf')
+    >>> place_of("https://host/a.vcf?sv=2024&sig=secret")
+    'https://host/a.vcf'
+    """
+    if not is_local(url):
+        return display_url(url)
+    return os.path.abspath(url.removeprefix("file://").removeprefix("local://"))
 
 
 def is_local(url: str) -> bool:

@@ -12,7 +12,7 @@ import pyspark
 import kgp
 from kgp.errors import CheckError
 from kgp.io.delta import in_list
-from kgp.io.storage import content_id, file_size
+from kgp.io.storage import content_id, file_size, place_of
 from kgp.job import Context
 from kgp.tables import LOADS, QUARANTINE
 from kgp.transforms.loads import Decision, EarlierLoad, LoadIdentity, decide_load
@@ -29,12 +29,14 @@ class FileLoad:
     """A file that is to be loaded, compared with what the ledger knows.
 
     Args:
-        path: the file's URL or path.
+        url: where the file is read from, as it was given; it may hold a credential and is never shown.
+        path: its place as tables and messages name it.
         size: bytes.
         identity: what the load is identified by.
         decision: whether there is work to do, and what it replaces.
     """
 
+    url: str
     path: str
     size: int
     identity: LoadIdentity
@@ -73,7 +75,7 @@ class LoadCounts:
 
 def plan_load(
     context: Context,
-    path: str,
+    url: str,
     *,
     target: str,
     subject: str,
@@ -85,7 +87,7 @@ def plan_load(
 
     Args:
         context: of the job.
-        path: the file.
+        url: the file.
         target: table that it fills.
         subject: callset or dataset that the rows belong to.
         build: reference build of the coordinates.
@@ -93,13 +95,14 @@ def plan_load(
         recipe: anything else that the rows depend on; another recipe supersedes.
     """
     parser = f"{PARSER_VERSION}:{recipe}" if recipe else PARSER_VERSION
-    identity = LoadIdentity(target, subject, content_id(path), build, dict(selection or {}), parser)
+    identity = LoadIdentity(target, subject, content_id(url), build, dict(selection or {}), parser)
     earlier = [
         EarlierLoad(r["load_id"], r["path"], r["content_id"], r["build"] or "", r["selection"])
         for r in context.fetch(LOADS)
         if r["target"] == target and r["subject"] == subject
     ]
-    return FileLoad(path, file_size(path), identity, decide_load(identity, path, earlier))
+    path = place_of(url)
+    return FileLoad(url, path, file_size(url), identity, decide_load(identity, path, earlier))
 
 
 def quarantine(context: Context, load: FileLoad, rejects: DataFrame) -> int:

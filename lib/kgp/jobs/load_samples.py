@@ -22,7 +22,7 @@ def run(context: Context, params: LoadSamples) -> Report:
         return Report("load_samples", False, "already loaded, nothing to do")
 
     with context.progress.step(f"reading {' and '.join(load.path for load, _ in loads)}"):
-        files: list[tuple[FileLoad, People]] = [(load, read(load.path)) for load, read in loads]
+        files: list[tuple[FileLoad, People]] = [(load, read(load.url)) for load, read in loads]
     replaced = {old for load, _ in files for old in load.decision.supersedes}
     known = [r for r in context.fetch(SAMPLES) if r["load_id"] not in replaced]
     people = merge_people(

@@ -20,17 +20,17 @@ def run(context: Context, params: LoadVariants) -> Report:
     total = LoadCounts(0, 0, 0, 0, {})
     notes: list[str] = []
     changed = False
-    for path in params.vcf:
-        load = _plan(context, path, params, build)
+    for url in params.vcf:
+        load = _plan(context, url, params, build)
         if load.is_done:
-            context.progress.say(f"{path} is already loaded, nothing to do")
+            context.progress.say(f"{load.path} is already loaded, nothing to do")
             continue
         counts = _load_file(context, load, params, build)
         changed = True
         total = _add(total, counts)
-        notes += [f"{path}: {n:,} x {what}" for what, n in sorted(counts.warnings.items())]
+        notes += [f"{load.path}: {n:,} x {what}" for what, n in sorted(counts.warnings.items())]
         if counts.rows_quarantined:
-            notes.append(f"{path}: {counts.rows_quarantined:,} records went into quarantine")
+            notes.append(f"{load.path}: {counts.rows_quarantined:,} records went into quarantine")
     if not changed:
         return Report("load_variants", False, f"{params.callset} holds all of it already, nothing to do")
     return Report(
@@ -48,12 +48,12 @@ def run(context: Context, params: LoadVariants) -> Report:
     )
 
 
-def _plan(context: Context, path: str, params: LoadVariants, build: ReferenceBuild) -> FileLoad:
+def _plan(context: Context, url: str, params: LoadVariants, build: ReferenceBuild) -> FileLoad:
     contigs = [build.canonical(contig) or contig for contig in params.contig]
     regions = _canonical_regions(params, build)
     return plan_load(
         context,
-        path,
+        url,
         target=VARIANTS.name,
         subject=params.callset,
         build=build.name,
@@ -69,7 +69,7 @@ def _canonical_regions(params: LoadVariants, build: ReferenceBuild) -> tuple[Reg
 
 def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: ReferenceBuild) -> LoadCounts:
     began = context.seconds
-    header = read_header(load.path)
+    header = read_header(load.url)
     # Everything that can refuse the file comes before the first row is written. UCSC's hg19 has another mitochondrial
     # genome than GRCh37 has: that counts only where rows lie on it.
     nuclear = {c: n for c, n in header.contig_lengths.items() if not build.is_mitochondrial(c)}
@@ -80,11 +80,11 @@ def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: Re
         regions=_canonical_regions(params, build),
     )
     with context.progress.step(f"surveying {load.path} ({len(header.samples):,} samples)"):
-        survey = survey_records(context.spark, load.path, header, build, selection)
+        survey = survey_records(context.spark, load.url, header, build, selection)
         declared = {c: n for c, n in header.contig_lengths.items() if c in survey.contigs}
         check_build(build, where=load.path, declared_lengths=declared, last_ends=survey.last_ends)
     records = read_records(
-        context.spark, load.path, header, survey=survey, build=build, selection=selection,
+        context.spark, load.url, header, survey=survey, build=build, selection=selection,
         callset=params.callset, load_id=load.load_id, reader=params.reader,
     )  # fmt: skip
     if params.strict:
