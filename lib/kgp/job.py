@@ -200,11 +200,6 @@ class Context:
         self._declared(table, self._job.reads + self._job.writes)
         return self._lake.version(table)
 
-    def create(self, table: Table) -> None:
-        """Make sure that a table that this job writes exists, with rows or without."""
-        self._declared(table, self._job.writes)
-        self._lake.create(table)
-
     def replace(self, table: Table, rows: DataFrame | SplitRows, ids: Iterable[str]) -> int:
         """Replace the rows of some ledger ids of a declared table in one commit; returns the rows written."""
         self._declared(table, self._job.writes)

@@ -7,7 +7,7 @@ an annotation of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from kgp.errors import FormatError
-from kgp.io.splits import Chunk, Split, plan_splits, read_chunks
+from kgp.io.splits import Chunk, Split, map_splits, plan_splits, read_chunks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -173,12 +173,13 @@ def read_annotation(path: str) -> dict[str, Place]:
 def count_records(spark: SparkSession, path: str) -> int:
     """Lines of a matrix below its header, counted from the raw text without parsing."""
 
-    def count(splits: Iterable[Split]) -> Iterator[int]:
-        for split in splits:
-            yield sum(len(chunk.lines()[0]) for chunk in read_chunks(split))
+    counts = map_splits(spark, plan_splits(path), _count_lines, "n bigint")
+    return sum(int(row.n) for row in counts.collect()) - 1
 
-    splits = plan_splits(path)
-    return int(spark.sparkContext.parallelize(splits, len(splits)).mapPartitions(count).sum()) - 1
+
+def _count_lines(split: Split) -> Iterator[pa.RecordBatch]:
+    n = sum(len(chunk.lines()[0]) for chunk in read_chunks(split))
+    yield pa.RecordBatch.from_pydict({"n": pa.array([n], pa.int64())})
 
 
 def read_records(spark: SparkSession, layout: MatrixLayout, places: Mapping[str, Place] | None) -> DataFrame:
@@ -194,17 +195,8 @@ def read_records(spark: SparkSession, layout: MatrixLayout, places: Mapping[str,
     """
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    splits = plan_splits(layout.path)
-    parser = LineParser(layout, places)
-
-    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for index in batch.column(0).to_pylist():
-                for chunk in read_chunks(splits[index]):
-                    yield parser.parse(chunk, is_first=index == 0)
-
-    indices = spark.range(0, len(splits), 1, len(splits))
-    return indices.mapInArrow(parse, from_arrow_schema(RECORD_SCHEMA))
+    schema = from_arrow_schema(RECORD_SCHEMA)
+    return map_splits(spark, plan_splits(layout.path), LineParser(layout, places).parse_split, schema)
 
 
 class LineParser:
@@ -214,6 +206,11 @@ class LineParser:
         self.layout = layout
         self.places = places
         self.header = layout.header.encode()
+
+    def parse_split(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The records of a split, chunk by chunk."""
+        for chunk in read_chunks(split):
+            yield self.parse(chunk, is_first=split.start == 0)
 
     def parse(self, chunk: Chunk, *, is_first: bool) -> pa.RecordBatch:
         starts, ends = chunk.lines()

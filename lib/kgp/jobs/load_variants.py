@@ -8,7 +8,7 @@ from kgp.io.vcf import Records, Selection, Survey, VcfHeader, read_header, read_
 from kgp.io.vcf.survey import OUT_OF_ORDER
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load, quarantine
-from kgp.params import LoadVariants, Region
+from kgp.params import LoadVariants
 from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, VARIANTS
 from kgp.transforms.loads import describe_selection
 
@@ -48,22 +48,19 @@ def run(context: Context, params: LoadVariants) -> Report:
     )
 
 
+def _select(params: LoadVariants, build: ReferenceBuild) -> Selection:
+    return Selection(contigs=params.contig, regions=params.regions).in_build(build)
+
+
 def _plan(context: Context, url: str, params: LoadVariants, build: ReferenceBuild) -> FileLoad:
-    contigs = [build.canonical(contig) or contig for contig in params.contig]
-    regions = _canonical_regions(params, build)
+    selection = _select(params, build)
     return plan_load(
         context,
         url,
         target=VARIANTS.name,
         subject=params.callset,
         build=build.name,
-        selection=describe_selection(contigs, regions, strict=params.strict),
-    )
-
-
-def _canonical_regions(params: LoadVariants, build: ReferenceBuild) -> tuple[Region, ...]:
-    return tuple(
-        Region(contig=build.canonical(r.contig) or r.contig, start=r.start, end=r.end) for r in params.regions
+        selection=describe_selection(selection.contigs, selection.regions, strict=params.strict),
     )
 
 
@@ -75,10 +72,7 @@ def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: Re
     nuclear = {c: n for c, n in header.contig_lengths.items() if not build.is_mitochondrial(c)}
     check_build(build, where=load.path, declared_lengths=nuclear, assemblies=header.contig_assemblies)
     sample_rows = _sample_rows(context, load, header, params.callset)
-    selection = Selection(
-        contigs=tuple(build.canonical(c) or c for c in params.contig),
-        regions=_canonical_regions(params, build),
-    )
+    selection = _select(params, build)
     with context.progress.step(f"surveying {load.path} ({len(header.samples):,} samples)"):
         survey = survey_records(context.spark, load.url, header, build, selection)
         declared = {c: n for c, n in header.contig_lengths.items() if c in survey.contigs}
