@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from deltalake import DeltaTable
-
 from kgp.config import Config
+from kgp.io.catalog import Catalog
 from kgp.io.delta import Lake
 from kgp.job import Job, Progress, Report, run_job
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
@@ -65,7 +64,7 @@ def run_demo(data: Path, lake: str, out: Path, config: Config, progress: Progres
     ]
     after = {table.name: lake_now.version(table) for table in ALL_TABLES}
     changed = before != after or any(report.changed for report in reports)
-    rows = {table.name: _rows(lake_now, table.name) for table in ALL_TABLES if lake_now.exists(table)}
+    rows = {table["table"]: table["rows"] for table in Catalog(config.lake).overview()}
     report = Report(
         "demo",
         changed,
@@ -84,10 +83,6 @@ def run_demo(data: Path, lake: str, out: Path, config: Config, progress: Progres
 
 def _no_spark() -> NoReturn:
     raise AssertionError("versions and row counts are read without Spark")
-
-
-def _rows(lake: Lake, name: str) -> int:
-    return int(DeltaTable(f"{lake.local_root or lake.uri}/{name}").count())
 
 
 def _render(report: Report, steps: list[Report], lake: str, out: Path) -> str:

@@ -1,6 +1,6 @@
 """A lake: the Delta tables of kgp under one URI.
 
-Two ways to one log. What grows with variants × samples is read and written by Spark; a ledger row, a panel, the
+Two ways to one log. What grows with variants × samples is read and written by Spark tasks; a ledger row, a panel, the
 sample list of a callset go through delta-rs on the driver, in milliseconds and without a JVM. Both see the same
 tables, made from the same declarations.
 
@@ -199,16 +199,15 @@ class Lake:
             ContractError: the rows do not have the table's shape, or break NOT NULL or a CHECK.
         """
         root = self.path(table)
-        if isinstance(rows, SplitRows):
-            self.create(table)
-            write_one = partial(write_split, function=rows.function, table=table, root=root)
-            actions = map_splits(self.spark, rows.splits, write_one, WRITTEN)
+        shaped = rows if isinstance(rows, SplitRows) else conform(rows, table)
+        self.create(table)
+        if isinstance(shaped, SplitRows):
+            write_one = partial(write_split, function=shaped.function, table=table, root=root)
+            actions = map_splits(self.spark, shaped.splits, write_one, WRITTEN)
         else:
-            ordered = conform(rows, table)
-            self.create(table)
             if table.sort_by:
-                ordered = ordered.sortWithinPartitions(*table.partition_by, *table.sort_by)
-            actions = ordered.mapInArrow(partial(write_action_batches, table=table, root=root), WRITTEN)
+                shaped = shaped.sortWithinPartitions(*table.partition_by, *table.sort_by)
+            actions = shaped.mapInArrow(partial(write_action_batches, table=table, root=root), WRITTEN)
         written = [from_json(row.action) for row in actions.collect()]
         with self._commit_lock():
             delta = DeltaTable(self.path(table))
