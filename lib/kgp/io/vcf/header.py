@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kgp.errors import FormatError
@@ -39,8 +39,10 @@ class VcfHeader:
         contig_lengths: contig → declared length in bases, where there is one.
         contig_assemblies: contig → declared assembly, where there is one.
         infos, formats: key → declaration.
+        filters, alts: declared ids in order.
         n_columns: columns that each record has to have.
         offset: record offset of the line of column names; records have greater ones.
+        line_offsets: record offset of each header line.
     """
 
     text: str
@@ -53,6 +55,14 @@ class VcfHeader:
     formats: Mapping[str, Declaration]
     n_columns: int
     offset: int
+    filters: tuple[str, ...] = ()
+    alts: tuple[str, ...] = ()
+    line_offsets: tuple[int, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The header lines without their line ends, the line of column names last."""
+        return self.text.split("\n")[:-1]
 
 
 def read_header(url: str) -> VcfHeader:
@@ -74,19 +84,21 @@ def read_header(url: str) -> VcfHeader:
             mend="A VCF file begins with ##fileformat=VCFv4.",
         )
     lines: list[str] = []
+    offsets: list[int] = []
     for chunk in read_chunks(Split(url, detect_form(url), 0, None), chunk_bytes=_HEADER_CHUNK):
         starts, ends = chunk.lines()
         for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
             line = chunk.data[begin:end].decode("utf-8", errors="replace")
             lines.append(line)
+            offsets.append(int(chunk.offsets([begin])[0]))
             if line.startswith("#") and not line.startswith("##"):
-                return parse_header(lines, where=where, offset=int(chunk.offsets([begin])[0]))
+                return parse_header(lines, where=where, offsets=offsets)
             if line.strip() and not line.startswith("##"):
                 raise _malformed(where, f"Line {len(lines)} is a record, but no #CHROM line came before it")
     raise _malformed(where, "The header has no #CHROM line")
 
 
-def parse_header(lines: list[str], *, where: str, offset: int = 0) -> VcfHeader:
+def parse_header(lines: list[str], *, where: str, offsets: Sequence[int] | None = None) -> VcfHeader:
     """Make sense of header lines; the last one names the columns. A ## line that makes no sense is only
     kept as text.
 
@@ -122,7 +134,10 @@ def parse_header(lines: list[str], *, where: str, offset: int = 0) -> VcfHeader:
         infos=_declarations(attributes for kind, attributes in found if kind == "INFO"),
         formats=_declarations(attributes for kind, attributes in found if kind == "FORMAT"),
         n_columns=len(columns),
-        offset=offset,
+        offset=offsets[-1] if offsets else 0,
+        line_offsets=tuple(offsets or [0] * len(lines)),
+        filters=_ids(attributes for kind, attributes in found if kind == "FILTER"),
+        alts=_ids(attributes for kind, attributes in found if kind == "ALT"),
     )
 
 
@@ -135,6 +150,10 @@ def _attributes(text: str) -> dict[str, str]:
             value = value[1:-1]
         pairs.setdefault(name, value)
     return pairs
+
+
+def _ids(found: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(attributes["ID"] for attributes in found if attributes.get("ID")))
 
 
 def _declarations(found: Iterable[Mapping[str, str]]) -> dict[str, Declaration]:
