@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 bin := .venv/bin
 pytest := $(bin)/python -m pytest
 
-.PHONY: help setup setup-dev demo test lint test-unit test-slow lock docs clean
+.PHONY: help setup setup-dev demo test lint test-unit test-slow lock docs bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ lock: ## write the lock files anew from pyproject.toml (needs uv)
 
 docs: setup ## write docs/TABLES.md, the table dictionary, from the declarations in lib/kgp/tables
 	@$(bin)/python -m kgp.tabledocs docs/TABLES.md
+
+bench: setup ## how fast a VCF is loaded, beside Hail, bio2zarr, plink2 …: docs/BENCHMARKS.md (about 20 minutes)
+	@$(bin)/python tests/benchmarks/bench.py --out docs $(BENCH)
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf demo-lake demo-out build dist spark-warehouse metastore_db derby.log htmlcov .coverage
