@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Literal
 
 from kgp.errors import BuildError, UsageError
+
+Inheritance = Literal["autosomal", "x", "haploid"]
 
 _CHROMOSOMES = (*(str(n) for n in range(1, 23)), "X", "Y")
 
@@ -89,6 +92,18 @@ class ReferenceBuild:
         if self.canonical(contig) != self._x:
             return False
         return any(begin <= start < end for begin, end in self.par)
+
+    def inheritance(self, contig: str, start: int) -> Inheritance:
+        """How many copies of the base at `start` (0-based) people have: two, on X two or one, on Y and MT one.
+
+        >>> GRCH37.inheritance("X", 60_000), GRCH37.inheritance("X", 3_000_000), GRCH37.inheritance("MT", 0)
+        ('autosomal', 'x', 'haploid')
+        """
+        canonical = self.canonical(contig)
+        if canonical == self._x:
+            return "autosomal" if self.is_par(contig, start) else "x"
+        is_y = canonical is not None and canonical.removeprefix("chr") == "Y"
+        return "haploid" if is_y or self.is_mitochondrial(contig) else "autosomal"
 
     def is_mitochondrial(self, contig: str) -> bool:
         """Whether a contig is the mitochondrial genome.

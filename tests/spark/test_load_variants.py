@@ -225,7 +225,7 @@ def test_killed_at_any_commit_and_run_again(
     class Killed(BaseException):
         pass
 
-    for verb in ("put", "replace"):
+    for verb in ("put", "commit"):
         original = getattr(Context, verb)
 
         def stop(self: Context, table: Any, rows: Any, where: Any, original: Any = original) -> Any:

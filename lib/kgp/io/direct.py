@@ -8,21 +8,26 @@ names.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import duckdb
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from kgp.errors import ContractError
-from kgp.io.splits import Split
+from kgp.io.parquet import ParquetFile
+from kgp.io.splits import Item
 from kgp.table import Table
 
 # Rows of a row group: small enough that a search by place reads little, large enough to compress.
@@ -32,70 +37,123 @@ WRITTEN = "action string"
 _ESCAPED = set("\"#%'*/:=?\\{[]^") | {chr(n) for n in range(0x20)} | {"\x7f"}
 
 
+class TableWriter:
+    """Writes rows to Parquet files below a table's root, a file for each partition that it meets.
+
+    Args:
+        table: the declaration, for partitioning, NOT NULL and CHECK.
+        root: the table's directory or URL.
+    """
+
+    def __init__(self, table: Table, root: str) -> None:
+        self._table = table
+        self._root = root
+        self._files: dict[tuple[str | None, ...], _OpenFile] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows with the table's columns, in any order of columns, in the order wanted within a partition.
+
+        Raises:
+            ContractError: a row breaks NOT NULL or a CHECK; says which and shows it.
+        """
+        if not batch.num_rows:
+            return
+        table = self._table
+        if set(batch.schema.names) != set(table.columns):
+            strange = sorted(set(batch.schema.names) ^ set(table.columns))
+            raise ContractError(f"The rows do not have its shape: {strange}.", where=f"table {table.name}")
+        rows = pa.Table.from_batches([batch]).select(list(table.columns))
+        for values, part in _split(rows, table.partition_by):
+            if values not in self._files:
+                self._files[values] = self._open(dict(zip(table.partition_by, values, strict=True)))
+            self._files[values].add(part)
+
+    def close(self) -> list[AddAction]:
+        """Finish the files; gives an add-action for each.
+
+        Raises:
+            ContractError: as `add` does; everything that was written is removed then.
+        """
+        try:
+            for file in self._files.values():
+                file.finish()
+        except BaseException:
+            self.abort()
+            raise
+        return [_describe(file, self._table, self._root) for file in self._files.values()]
+
+    def abort(self) -> None:
+        """Give up: what was written is removed."""
+        for file in self._files.values():
+            file.sink.close()
+        discard_files([file.path for file in self._files.values()], self._root)
+
+    def _open(self, values: dict[str, str | None]) -> _OpenFile:
+        table = self._table
+        directory = "".join(f"{name}={_escape(value)}/" for name, value in values.items())
+        path = f"{directory}part-{uuid.uuid4()}.zstd.parquet"
+        sink = fsspec.open(f"{self._root}/{path}", "wb", auto_mkdir=True).open()
+        columns = [name for name in table.columns if name not in table.partition_by]
+        schema = pa.schema([pa.field(name, table.arrow_schema.field(name).type) for name in columns])
+        return _OpenFile(path, values, table, schema, sink, ParquetFile(sink, schema))
+
+
 @dataclass
 class _OpenFile:
     """A file that is being written."""
 
     path: str
     values: dict[str, str | None]
-    writer: pq.ParquetWriter
+    table: Table
+    schema: pa.Schema
     sink: Any
+    parquet: ParquetFile
     pending: list[pa.Table] = field(default_factory=list)
     n_pending: int = 0
 
     def add(self, rows: pa.Table) -> None:
         self.pending.append(rows)
         self.n_pending += rows.num_rows
-        if self.n_pending >= ROW_GROUP_ROWS:
-            self.flush()
+        while self.n_pending >= ROW_GROUP_ROWS:
+            self._flush()
 
-    def flush(self) -> None:
-        if self.pending:
-            self.writer.write_table(pa.concat_tables(self.pending), row_group_size=ROW_GROUP_ROWS)
-            self.pending, self.n_pending = [], 0
+    def finish(self) -> None:
+        if self.n_pending:
+            self._flush()
+        self.parquet.close()
+        self.sink.close()
+
+    def _flush(self) -> None:
+        """Check and write one row group."""
+        rows = pa.concat_tables(self.pending)
+        group, rest = rows.slice(0, ROW_GROUP_ROWS), rows.slice(ROW_GROUP_ROWS)
+        check_rows(group, self.table)
+        self.parquet.write(group.select(self.schema.names).cast(self.schema))
+        self.pending, self.n_pending = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
 
 
-def write_files(batches: Iterable[pa.RecordBatch], table: Table, root: str) -> Iterator[AddAction]:
-    """Write rows to Parquet files below a table's root; gives an add-action for each file.
-
-    Args:
-        batches: rows with the table's columns, in any order of columns, in the order wanted within a partition.
-        table: the declaration, for partitioning, NOT NULL and CHECK.
-        root: the table's directory or URL.
+def write_files(batches: Iterable[pa.RecordBatch], table: Table, root: str) -> list[AddAction]:
+    """Write rows to Parquet files below a table's root; gives an add-action for each file; see `TableWriter`.
 
     Raises:
-        ContractError: a row breaks NOT NULL or a CHECK; says which and shows it.
+        ContractError: a row breaks NOT NULL or a CHECK; nothing stays behind then.
     """
-    columns = [name for name in table.columns if name not in table.partition_by]
-    schema = pa.schema([pa.field(n, table.arrow_schema.field(n).type) for n in columns])
-    files: dict[tuple[str | None, ...], _OpenFile] = {}
+    writer = TableWriter(table, root)
     try:
         for batch in batches:
-            if not batch.num_rows:
-                continue
-            if set(batch.schema.names) != set(table.columns):
-                strange = sorted(set(batch.schema.names) ^ set(table.columns))
-                raise ContractError(
-                    f"The rows do not have its shape: {strange}.", where=f"table {table.name}"
-                )
-            rows = pa.Table.from_batches([batch]).select(list(table.columns))
-            check_rows(rows, table)
-            for values, part in _split(rows, table.partition_by):
-                if values not in files:
-                    files[values] = _open(
-                        table, root, dict(zip(table.partition_by, values, strict=True)), schema
-                    )
-                files[values].add(part.select(columns).cast(schema))
-        for file in files.values():
-            file.flush()
-            file.writer.close()
-            file.sink.close()
-            yield _describe(file, table, root)
+            writer.add(batch)
     except BaseException:
-        for file in files.values():
-            file.writer.close()
-            file.sink.close()
+        writer.abort()
         raise
+    return writer.close()
+
+
+def discard_files(paths: Iterable[str], root: str) -> None:
+    """Remove files that no commit will name. What can't be removed stays: nobody reads it."""
+    for path in paths:
+        place = fsspec.open(f"{root}/{path}", "rb")
+        with contextlib.suppress(OSError):
+            place.fs.rm_file(place.path)
 
 
 def check_rows(rows: pa.Table, table: Table) -> None:
@@ -111,23 +169,32 @@ def check_rows(rows: pa.Table, table: Table) -> None:
         return
     # Delta's dialect quotes names with backticks, DuckDB's with double quotes; the predicates are the same else.
     checks = {name: predicate.replace("`", '"') for name, predicate in table.checks.items()}
-    flat = rows.select(
-        [f.name for f in rows.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
-    )
-    with duckdb.connect() as connection:
-        connection.register("rows", flat)
+    words = set(re.findall(r"\w+", " ".join(checks.values())))
+    named = rows.select([name for name in rows.column_names if name in words])
+    connection = _connection().cursor()
+    connection.register("rows", named)
+    try:
         sums = ", ".join(f"count(*) FILTER (WHERE NOT coalesce(({p}), false))" for p in checks.values())
-        counts = connection.execute(f"SELECT {sums} FROM rows").fetchone() or ()
+        (counts,) = connection.execute(f"SELECT {sums} FROM rows").fetchall()
         for (name, predicate), n in zip(checks.items(), counts, strict=True):
             if n:
-                query = f"SELECT * FROM rows WHERE NOT coalesce(({predicate}), false) LIMIT 1"
-                found = connection.execute(query)
+                found = connection.execute(
+                    f"SELECT * FROM rows WHERE NOT coalesce(({predicate}), false) LIMIT 1"
+                )
                 names = [column[0] for column in found.description]
-                first = dict(zip(names, found.fetchone() or (), strict=True))
+                first = dict(zip(names, found.fetchall()[0], strict=True))
                 raise ContractError(
                     f"{n} rows break the check {name} ({table.checks[name]}), for example {first}.",
                     where=f"table {table.name}",
                 )
+    finally:
+        connection.close()
+
+
+@lru_cache(maxsize=1)
+def _connection() -> duckdb.DuckDBPyConnection:
+    """One for the process: to make one takes longer than to check 10,000 rows."""
+    return duckdb.connect(config={"threads": 1})
 
 
 def _split(
@@ -137,20 +204,16 @@ def _split(
     if not partition_by:
         yield (), rows
         return
+    distinct = [pc.unique(rows[name]).to_pylist() for name in partition_by]
+    if all(len(values) == 1 for values in distinct):
+        yield tuple(values[0] for values in distinct), rows
+        return
     keys = list(zip(*(rows[name].to_pylist() for name in partition_by), strict=True))
     begin = 0
     for index in range(1, len(keys) + 1):
         if index == len(keys) or keys[index] != keys[begin]:
             yield keys[begin], rows.slice(begin, index - begin)
             begin = index
-
-
-def _open(table: Table, root: str, values: dict[str, str | None], schema: pa.Schema) -> _OpenFile:
-    directory = "".join(f"{name}={_escape(value)}/" for name, value in values.items())
-    path = f"{directory}part-{uuid.uuid4()}.zstd.parquet"
-    sink = fsspec.open(f"{root}/{path}", "wb", auto_mkdir=True).open()
-    writer = pq.ParquetWriter(sink, schema, compression="zstd")
-    return _OpenFile(path, values, writer, sink)
 
 
 def _escape(value: str | None) -> str:
@@ -213,7 +276,7 @@ def write_action_batches(
 
 
 def write_split(
-    split: Split, function: Callable[[Split], Iterable[pa.RecordBatch]], table: Table, root: str
+    split: Item, function: Callable[[Item], Iterable[pa.RecordBatch]], table: Table, root: str
 ) -> Iterator[pa.RecordBatch]:
     """Write what a function makes of a split, in the task that reads the split: no row passes through the JVM."""
     yield from write_action_batches(function(split), table, root)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyspark
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 # Raised where a parser's rows change for the same file: the next load then replaces them.
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class LoadCounts:
     rows_quarantined: int
     alleles_out: int
     warnings: Mapping[str, int]
+    warned_at: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def plan_load(
@@ -156,6 +157,7 @@ def finish_load(
         "rows_quarantined": counts.rows_quarantined,
         "alleles_out": counts.alleles_out,
         "warnings": dict(counts.warnings),
+        "warned_at": dict(counts.warned_at),
         "seconds": seconds,
         "loaded_at": datetime.datetime.now(datetime.UTC),
     }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from kgp.errors import BuildError, InputError, LakeError
+from collections.abc import Sequence
+
+from kgp.errors import BuildError, InputError, KgpError, LakeError
 from kgp.genome import ReferenceBuild, check_build, get_build
-from kgp.io.vcf import Records, Selection, Survey, VcfHeader, read_header, read_records, survey_records
-from kgp.io.vcf.survey import OUT_OF_ORDER
+from kgp.io.sample_list import find_samples, read_sample_list
+from kgp.io.vcf import Layout, Records, Roots, Selection, VcfHeader, read_header, read_records
 from kgp.job import Context, Job, Report
-from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load, quarantine
-from kgp.params import LoadVariants
-from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, VARIANTS
+from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load
+from kgp.params import LoadVariants, Writer
+from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, SAMPLES, VARIANTS
 from kgp.transforms.loads import describe_selection
 
 
@@ -19,20 +21,25 @@ def run(context: Context, params: LoadVariants) -> Report:
     _check_callset_build(context, params.callset, build)
     total = LoadCounts(0, 0, 0, 0, {})
     notes: list[str] = []
+    bytes_read: list[int | None] = []
     changed = False
     for url in params.vcf:
         load = _plan(context, url, params, build)
         if load.is_done:
             context.progress.say(f"{load.path} is already loaded, nothing to do")
             continue
-        counts = _load_file(context, load, params, build)
+        counts, n_read = _load_file(context, load, params, build)
         changed = True
         total = _add(total, counts)
-        notes += [f"{load.path}: {n:,} x {what}" for what, n in sorted(counts.warnings.items())]
+        notes += [f"{load.path}: {_describe_warning(what, counts)}" for what in sorted(counts.warnings)]
         if counts.rows_quarantined:
             notes.append(f"{load.path}: {counts.rows_quarantined:,} records went into quarantine")
+        bytes_read.append(n_read)
+        if n_read is not None:
+            notes.append(f"{load.path}: read {n_read / 1e6:,.1f} of {load.size / 1e6:,.1f} MB by its index")
     if not changed:
         return Report("load_variants", False, f"{params.callset} holds all of it already, nothing to do")
+    known = [n for n in bytes_read if n is not None]
     return Report(
         "load_variants",
         True,
@@ -44,6 +51,7 @@ def run(context: Context, params: LoadVariants) -> Report:
             "rows_in": total.rows_in,
             "rows_out": total.rows_out,
             "rows_quarantined": total.rows_quarantined,
+            **({"bytes_read": sum(known)} if len(known) == len(bytes_read) else {}),
         },
     )
 
@@ -60,65 +68,117 @@ def _plan(context: Context, url: str, params: LoadVariants, build: ReferenceBuil
         target=VARIANTS.name,
         subject=params.callset,
         build=build.name,
-        selection=describe_selection(selection.contigs, selection.regions, strict=params.strict),
+        selection=describe_selection(
+            selection.contigs, selection.regions, strict=params.strict, samples=_chosen(params)
+        ),
     )
 
 
-def _load_file(context: Context, load: FileLoad, params: LoadVariants, build: ReferenceBuild) -> LoadCounts:
+def _chosen(params: LoadVariants) -> tuple[str, ...] | None:
+    """Samples that are asked for by name."""
+    return None if params.samples is None else read_sample_list(params.samples)
+
+
+def _load_file(
+    context: Context, load: FileLoad, params: LoadVariants, build: ReferenceBuild
+) -> tuple[LoadCounts, int | None]:
+    """What became of the records, and how many bytes were read where an index told which."""
     began = context.seconds
     header = read_header(load.url)
-    # Everything that can refuse the file comes before the first row is written. UCSC's hg19 has another mitochondrial
-    # genome than GRCh37 has: that counts only where rows lie on it.
+    # UCSC's hg19 has another mitochondrial genome than GRCh37 has: that counts only where rows lie on it.
     nuclear = {c: n for c, n in header.contig_lengths.items() if not build.is_mitochondrial(c)}
     check_build(build, where=load.path, declared_lengths=nuclear, assemblies=header.contig_assemblies)
-    sample_rows = _sample_rows(context, load, header, params.callset)
-    selection = _select(params, build)
-    with context.progress.step(f"surveying {load.path} ({len(header.samples):,} samples)"):
-        survey = survey_records(context.spark, load.url, header, build, selection)
-        declared = {c: n for c, n in header.contig_lengths.items() if c in survey.contigs}
-        check_build(build, where=load.path, declared_lengths=declared, last_ends=survey.last_ends)
-    records = read_records(
-        context.spark, load.url, header, survey=survey, build=build, selection=selection,
-        callset=params.callset, load_id=load.load_id, reader=params.reader,
+    chosen = _chosen(params)
+    if chosen is not None:
+        find_samples(chosen, header.samples, f"file {load.path}")
+    sample_rows = _sample_rows(context, load, chosen or header.samples, params.callset)
+    layout = Layout.make(
+        header, build, _select(params, build), params.callset, load.load_id,
+        samples=chosen, females=_females(context),
     )  # fmt: skip
-    if params.strict:
-        _refuse_first_reject(load, records)
-    with context.progress.step(f"loading {survey.n_records:,} records with the {records.reader} reader"):
-        counts = _write(context, load, header, survey, records, sample_rows)
+    roots = Roots(context.path(VARIANTS), context.path(QUARANTINE))
+    with context.progress.step(f"loading {load.path} ({len(header.samples):,} samples)"):
+        records = read_records(
+            context.spark, load.url, header, layout, roots,
+            reader=params.reader, strict=params.strict, writes=params.writer != "spark",
+        )  # fmt: skip
+        try:
+            _check(load, header, build, records, strict=params.strict)
+        except KgpError:
+            records.discard()
+            raise
+        counts = _write(context, load, header, records, sample_rows, params.writer)
     finish_load(
         context, load, counts, reader=records.reader, reason=records.reason, seconds=context.seconds - began
     )
-    return counts
+    return counts, records.n_read
+
+
+def _check(
+    load: FileLoad, header: VcfHeader, build: ReferenceBuild, records: Records, *, strict: bool
+) -> None:
+    """Everything that can refuse the rows that tasks have written, before they are committed.
+
+    Raises:
+        InputError: a record can't be loaded, and `strict` says that this is not to be borne.
+        BuildError: the records can't be of the build.
+    """
+    first = records.first_reject
+    if strict and first is not None:
+        raise InputError(
+            f"The record at offset {first.offset:,} can't be loaded: {first.reason}.",
+            where=load.path,
+            mend="Mend the file, or leave --strict away to put such records into quarantine.",
+        )
+    survey = records.survey
+    declared = {c: n for c, n in header.contig_lengths.items() if c in survey.contigs}
+    check_build(build, where=load.path, declared_lengths=declared, last_ends=survey.last_ends)
 
 
 def _write(
     context: Context,
     load: FileLoad,
     header: VcfHeader,
-    survey: Survey,
     records: Records,
     sample_rows: list[dict[str, object]],
+    writer: Writer,
 ) -> LoadCounts:
     if sample_rows:
         context.put(CALLSET_SAMPLES, sample_rows, load.slice)
     context.put(HEADERS, [load.header_row(header.text)], load.slice)
-    is_sorted = OUT_OF_ORDER not in survey.warnings
-    rows = records.parts if is_sorted and records.parts is not None else records.variants
-    context.replace(VARIANTS, rows, [load.load_id])
+    if records.quarantined:
+        context.commit(QUARANTINE, records.quarantined, [load.load_id])
+        context.check_key(QUARANTINE, load.slice)
+    if records.variants is None:
+        context.commit(VARIANTS, records.written, [load.load_id])
+    else:
+        context.replace(VARIANTS, records.variants, [load.load_id], by_spark=writer == "spark")
     context.check_key(VARIANTS, load.slice)
     # A record without ALT is one row with alt_index 0, any other has exactly one row with alt_index 1.
-    written = context.measure(
+    rows = context.measure(
         VARIANTS, load.slice, records="count(*) FILTER (WHERE alt_index <= 1)", alleles="count(*)"
     )
-    rows_out, alleles_out = written["records"], written["alleles"]
-    rows_quarantined = 0
-    if rows_out != survey.n_records:
-        rows_quarantined = quarantine(context, load, records.rejects)
-    return LoadCounts(survey.n_records, rows_out, rows_quarantined, alleles_out, survey.warnings)
+    rejected = context.measure(QUARANTINE, load.slice, n="count(*)")["n"] if records.quarantined else 0
+    survey = records.survey
+    return LoadCounts(
+        survey.n_records, rows["records"], rejected, rows["alleles"], survey.warnings, survey.warned_at
+    )
+
+
+def _describe_warning(what: str, counts: LoadCounts) -> str:
+    places = counts.warned_at.get(what)
+    return f"{counts.warnings[what]:,} x {what}" + (f", first at offset {places[0]:,}" if places else "")
+
+
+def _females(context: Context) -> frozenset[str] | None:
+    """Samples that are known to be women; None where no sex is known yet."""
+    sexes = {row["sample_id"]: row["sex"] for row in context.fetch(SAMPLES, ["sample_id", "sex"])}
+    females = frozenset(name for name, sex in sexes.items() if sex == "female")
+    return females or None
 
 
 def _sample_rows(
-    context: Context, load: FileLoad, header: VcfHeader, callset: str
+    context: Context, load: FileLoad, samples: Sequence[str], callset: str
 ) -> list[dict[str, object]]:
     """Rows of `callset_samples` that this load must write; none where the callset has its order already.
 
@@ -132,10 +192,10 @@ def _sample_rows(
     )
     if known:
         order = [sample_id for _, sample_id in known]
-        if order != list(header.samples):
+        if order != list(samples):
             missing, extra = (
-                sorted(set(order) - set(header.samples)),
-                sorted(set(header.samples) - set(order)),
+                sorted(set(order) - set(samples)),
+                sorted(set(samples) - set(order)),
             )
             how = (
                 f"{len(missing)} are missing, {len(extra)} are new"
@@ -143,14 +203,14 @@ def _sample_rows(
                 else "their order differs"
             )
             raise LakeError(
-                f"Its {len(header.samples):,} samples are not the {len(order):,} of callset {callset}: {how}.",
+                f"Its {len(samples):,} samples are not the {len(order):,} of callset {callset}: {how}.",
                 where=load.path,
                 mend="A callset has one sample order: load the file into another --callset.",
             )
         return []
     return [
         {"callset": callset, "sample_index": index, "sample_id": sample_id, "load_id": load.load_id}
-        for index, sample_id in enumerate(header.samples)
+        for index, sample_id in enumerate(samples)
     ]
 
 
@@ -170,16 +230,6 @@ def _check_callset_build(context: Context, callset: str, build: ReferenceBuild) 
         )
 
 
-def _refuse_first_reject(load: FileLoad, records: Records) -> None:
-    first = records.rejects.orderBy("offset").first()
-    if first is not None:
-        raise InputError(
-            f"The record at offset {first['offset']:,} can't be loaded: {first['reason']}.",
-            where=load.path,
-            mend="Mend the file, or leave --strict away to put such records into quarantine.",
-        )
-
-
 def _add(a: LoadCounts, b: LoadCounts) -> LoadCounts:
     return LoadCounts(
         a.rows_in + b.rows_in,
@@ -194,7 +244,7 @@ LOAD_VARIANTS = Job(
     name="load_variants",
     summary="Load VCF files of a callset into variants.",
     params=LoadVariants,
-    reads=(),
+    reads=(SAMPLES,),
     writes=(VARIANTS, CALLSET_SAMPLES, HEADERS, QUARANTINE, LOADS),
     run=run,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -57,17 +57,21 @@ class Counts:
         ac: copies among the called alleles, a variant.
         an: called alleles, a variant.
         n_missing: samples without a dosage, a variant.
+        n_het, n_hom_alt, n_hom_rest: diploid genotypes with one, two and no copies, a variant.
     """
 
     dosages: Int8s
     ac: Int64s
     an: Int64s
     n_missing: Int64s
+    n_het: Int64s
+    n_hom_alt: Int64s
+    n_hom_rest: Int64s
 
     def split(self) -> list[Counts]:
         """One by one: each with arrays of one row."""
-        rows = [slice(row, row + 1) for row in range(len(self.ac))]
-        return [Counts(self.dosages[r], self.ac[r], self.an[r], self.n_missing[r]) for r in rows]
+        arrays = [getattr(self, one.name) for one in fields(self)]
+        return [Counts(*(array[row : row + 1] for array in arrays)) for row in range(len(self.ac))]
 
 
 def read_pairs(texts: Sequence[bytes], n_samples: int, n_alts: npt.ArrayLike) -> tuple[Pairs, Bools]:
@@ -107,17 +111,22 @@ def count_pairs(pairs: Pairs, alt_index: int) -> Counts:
     is_missing = no_first | no_second
     dosages = is_first.view(np.int8) + is_second.view(np.int8)
     dosages[is_missing] = -1
+    n_samples = pairs.first.shape[1]
+    n_missing, n_het, n_hom_alt = _count(is_missing), _count(dosages == 1), _count(dosages == 2)
     return Counts(
         dosages,
         _count(is_first) + _count(is_second),
-        2 * pairs.first.shape[1] - _count(no_first) - _count(no_second),
-        _count(is_missing),
+        2 * n_samples - _count(no_first) - _count(no_second),
+        n_missing,
+        n_het,
+        n_hom_alt,
+        n_samples - n_missing - n_het - n_hom_alt,
     )
 
 
 def _count(mask: Bools) -> Int64s:
-    counts: Int64s = np.count_nonzero(mask, axis=1).astype(np.int64)
-    return counts
+    # Row by row: over an axis, numpy would first make eight bytes of each truth value.
+    return np.fromiter((np.count_nonzero(row) for row in mask), dtype=np.int64, count=len(mask))
 
 
 def encode_pairs(pairs: Pairs, n_alts: npt.ArrayLike, texts: Sequence[bytes]) -> list[bytes]:
@@ -191,8 +200,17 @@ def count_texts(texts: Sequence[str], alt_index: int) -> Counts:
     copies = np.array([alleles.count(alt_index) for alleles in parsed], dtype=np.int64)
     called = np.array([len(alleles) - alleles.count(-1) for alleles in parsed], dtype=np.int64)
     is_missing = np.array([-1 in alleles for alleles in parsed], dtype=bool)
+    is_diploid = np.array([len(alleles) == 2 for alleles in parsed], dtype=bool) & ~is_missing
     dosages = np.where(is_missing, -1, copies).astype(np.int8)[codes] if kinds else np.zeros(0, dtype=np.int8)
-    totals = [np.array([(frequency * one).sum()], dtype=np.int64) for one in (copies, called, is_missing)]
+    of_kind = (
+        copies,
+        called,
+        is_missing,
+        is_diploid & (copies == 1),
+        is_diploid & (copies == 2),
+        is_diploid & (copies == 0),
+    )
+    totals = [np.array([(frequency * one).sum()], dtype=np.int64) for one in of_kind]
     return Counts(dosages[None, :], *totals)
 
 

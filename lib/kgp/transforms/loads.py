@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kgp.errors import LakeError
 from kgp.params import Region
+
+# Parts of a selection that do not say which records are asked for.
+_NOT_PLACES = {"strict", "samples"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,14 @@ class Decision:
     supersedes: tuple[str, ...] = ()
 
 
-def describe_selection(contigs: Iterable[str], regions: Iterable[Region], *, strict: bool) -> dict[str, str]:
-    """The part of a file that is asked for, as it is written into `loads`; empty for all of it."""
+def describe_selection(
+    contigs: Iterable[str], regions: Iterable[Region], *, strict: bool, samples: Sequence[str] | None = None
+) -> dict[str, str]:
+    """The part of a file that is asked for, as it is written into `loads`; empty for all of it.
+
+    >>> describe_selection(["22"], [], strict=False, samples=["HG2", "HG1"])
+    {'contig': '22', 'samples': '2: 9cc392c2090a2e6a'}
+    """
     selection = {}
     if contigs := sorted(set(contigs)):
         selection["contig"] = " ".join(contigs)
@@ -82,6 +91,9 @@ def describe_selection(contigs: Iterable[str], regions: Iterable[Region], *, str
         selection["region"] = " ".join(texts)
     if strict:
         selection["strict"] = "true"
+    if samples is not None:  # thousands of ids: their number and a digest
+        digest = hashlib.sha256("\n".join(samples).encode()).hexdigest()[:16]
+        selection["samples"] = f"{len(samples)}: {digest}"
     return selection
 
 
@@ -95,9 +107,11 @@ def covers(wide: Mapping[str, str], narrow: Mapping[str, str]) -> bool:
     """
     if narrow.get("strict") and not wide.get("strict"):
         return False
-    if not (wide.keys() - {"strict"}):
+    if narrow.get("samples") != wide.get("samples"):
+        return False
+    if not (wide.keys() - _NOT_PLACES):
         return True
-    if not (narrow.keys() - {"strict"}):
+    if not (narrow.keys() - _NOT_PLACES):
         return False
     wide_contigs = set(wide.get("contig", "").split())
     wide_regions = [Region.parse(text) for text in wide.get("region", "").split()]
@@ -145,7 +159,7 @@ def decide_load(new: LoadIdentity, path: str, earlier: Iterable[EarlierLoad]) ->
 
 
 def _may_overlap(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
-    if not (a.keys() - {"strict"} and b.keys() - {"strict"}):
+    if not (a.keys() - _NOT_PLACES and b.keys() - _NOT_PLACES):
         return True  # one of them is the whole file
 
     def contigs(selection: Mapping[str, str]) -> set[str]:

@@ -3,26 +3,28 @@
 ::
 
     header = read_header(url)
-    survey = survey_records(spark, url, header, build, selection)
-    records = read_records(spark, url, header, survey=survey, build=build, selection=selection,
-                           callset="phase3", load_id=load_id, reader="auto")
-    records.variants    # DataFrame, one row an ALT
+    layout = Layout.make(header, build, selection, callset="phase3", load_id=load_id)
+    records = read_records(spark, url, header, layout, roots, reader="auto")
+    records.survey      # how many there are, where they lie, what is odd about them
+    records.written     # the files of `variants` that wait for their commit
 """
 
 from __future__ import annotations
 
+from kgp.io.vcf.findings import Survey
 from kgp.io.vcf.header import Declaration, VcfHeader, read_header
-from kgp.io.vcf.reader import Records, read_records
+from kgp.io.vcf.reader import Records, Roots, read_records
+from kgp.io.vcf.rows import Layout
 from kgp.io.vcf.selection import Selection
-from kgp.io.vcf.survey import Survey, survey_records
 
 __all__ = [
     "Declaration",
+    "Layout",
     "Records",
+    "Roots",
     "Selection",
     "Survey",
     "VcfHeader",
     "read_header",
     "read_records",
-    "survey_records",
 ]

@@ -1,9 +1,8 @@
 """Whole lines of a VCF file → Arrow batches in the shape of `variants`, and the lines that can't be loaded.
 
-Most lines of the 1000 Genomes releases have FORMAT ``GT`` and three bytes a genotype: all of a chunk's
-become one numpy matrix. Every other line goes through Python, and so does a line of that matrix that turns
-out to be malformed, to say why. No line is dropped and none raises: it becomes rows, or a `Reject` with its
-reason.
+Most lines of the 1000 Genomes releases are plain: `kgp.io.vcf.plain` takes all of a chunk's at once. Every other line
+comes through here, and so does one that turns out to be malformed, to say why. No line is dropped and none raises: it
+becomes rows, or a `Reject` with its reason.
 """
 
 from __future__ import annotations
@@ -14,9 +13,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kgp.io.splits import Chunk
+from kgp.io.vcf.plain import read_plain_lines
 from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
 from kgp.transforms.alleles import find_end, parse_info, parse_whole_number
 from kgp.transforms.calls import explain_genotypes
@@ -28,6 +29,11 @@ REJECTS_SCHEMA = pa.schema(
         pa.field("line", pa.binary(), nullable=False),
     ]
 )
+
+TORN = "A part of the line is lost in damaged text beside it"
+LONGEST_LINE = 64 << 20
+# Slices that rows of two batches are put in order by; where they alternate more often, they are copied.
+_MOST_SLICES = 32
 
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?|nan)", re.I
@@ -58,51 +64,153 @@ class _Draft:
     samples: bytes = b""
 
 
-def parse_chunk(chunk: Chunk, layout: Layout) -> tuple[pa.RecordBatch, list[Reject]]:
-    """Parse the lines of a chunk that are in the selection; header lines are passed over.
+@dataclass(frozen=True)
+class Parsed:
+    """What the lines of a chunk are.
 
-    Returns:
-        Rows in the shape of `variants`, in file order, and the rejected lines, in file order.
+    Args:
+        batches: rows in the shape of `variants`, in file order.
+        rejects: lines that can't be loaded, in file order.
+        lines: the records of the chunk that are in the selection.
+        plain, others: which of them were loaded as plain lines, and one by one.
+        plain_sites: the first eight columns of the plain ones.
     """
+
+    batches: list[pa.RecordBatch]
+    rejects: list[Reject]
+    lines: Lines
+    plain: npt.NDArray[np.intp]
+    others: npt.NDArray[np.intp]
+    plain_sites: list[bytes]
+
+
+def parse_chunk(chunk: Chunk, layout: Layout) -> Parsed:
+    """Parse the lines of a chunk that are in the selection; header lines are passed over."""
+    lines = chunk_lines(chunk, layout)
+    plain, is_plain, sites = read_plain_lines(chunk.data, lines.starts, lines.ends, lines.offsets, layout)
+    others = np.flatnonzero(~is_plain & ~lines.is_torn)
+    batch, rejects = _parse_lines(chunk, lines, others, layout)
+    for line in np.flatnonzero(lines.is_torn).tolist():
+        text = chunk.data[lines.starts[line] : lines.ends[line]]
+        rejects.append(Reject(int(lines.offsets[line]), TORN, text))
+    rejects.sort(key=lambda one: one.offset)
+    loaded = ~np.isin(lines.offsets[others], [one.offset for one in rejects])
+    return Parsed(
+        batches=_in_file_order(plain, batch),
+        rejects=rejects,
+        lines=lines,
+        plain=np.flatnonzero(is_plain),
+        others=others[loaded],
+        plain_sites=sites,
+    )
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a chunk that are records and in the selection.
+
+    Args:
+        starts, ends: positions in the chunk, without line ends.
+        offsets: record offsets.
+        is_torn: whether damaged text took a part of the line away.
+        blanks: record offsets of empty lines after the header, which are no records.
+        n_last: how many of them come after the last line that is not empty.
+    """
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    is_torn: npt.NDArray[np.bool_]
+    blanks: npt.NDArray[np.int64]
+    n_last: int
+
+
+def chunk_lines(chunk: Chunk, layout: Layout) -> Lines:
+    """The lines of a chunk after the header that are in the selection; a line that can't be placed is."""
     starts, ends = chunk.lines()
     offsets = chunk.offsets(starts)
-    is_body = offsets > layout.offset
+    is_torn = np.zeros(len(starts), dtype=bool)
+    is_torn[:1] |= chunk.is_torn_start
+    is_torn[-1:] |= chunk.is_torn_end
+    is_body = (offsets > layout.offset) | is_torn
+    is_empty = is_body & (starts == ends)
+    last = int(np.flatnonzero(~is_empty).max(initial=-1))
+    keep = is_body & ~is_empty
+    if not layout.selection.is_everything:
+        for line in np.flatnonzero(keep & ~is_torn).tolist():
+            fields = chunk.data[starts[line] : ends[line]].split(b"\t", 8)[:8]
+            keep[line] = takes_site([field.decode("utf-8", errors="replace") for field in fields], layout)
+    return Lines(
+        starts=starts[keep],
+        ends=ends[keep],
+        offsets=offsets[keep],
+        is_torn=is_torn[keep],
+        blanks=offsets[is_empty],
+        n_last=len(starts) - 1 - last,
+    )
+
+
+def _parse_lines(
+    chunk: Chunk, lines: Lines, which: npt.NDArray[np.intp], layout: Layout
+) -> tuple[pa.RecordBatch | None, list[Reject]]:
+    """Parse some lines of a chunk one by one."""
+    if not len(which):
+        return None, []
     has_odd_bytes = not chunk.data.isascii() or b"\0" in chunk.data
     rejects: list[Reject] = []
     drafts: list[_Draft] = []
     for begin, end, offset in zip(
-        starts[is_body].tolist(), ends[is_body].tolist(), offsets[is_body].tolist(), strict=True
+        lines.starts[which].tolist(), lines.ends[which].tolist(), lines.offsets[which].tolist(), strict=True
     ):
+        if end - begin > LONGEST_LINE:
+            reason = f"The line is longer than {LONGEST_LINE:,} bytes"
+            rejects.append(Reject(offset, reason, chunk.data[begin:end]))
+            continue
         line = chunk.data[begin:end]
         try:
-            draft = _read_line(line, offset, (begin, end), layout, has_odd_bytes=has_odd_bytes)
+            drafts.append(_read_line(line, offset, (begin, end), layout, has_odd_bytes=has_odd_bytes))
         except _BadLineError as problem:
             rejects.append(Reject(offset, str(problem), line))
-        else:
-            if draft is not None:
-                drafts.append(draft)
 
-    plain = _read_plain([draft for draft in drafts if _is_plain(draft, layout)], layout.n_samples)
+    pairs = _read_pairs([draft for draft in drafts if _has_pairs(draft, layout)], layout)
     rows = VariantRows(layout)
     for draft in drafts:
         try:
-            genotypes, formats = plain.get(draft.offset) or _read_samples(draft, layout)
+            genotypes, formats = pairs.get(draft.offset) or _read_samples(draft, layout)
             rows.add(draft.record, genotypes, formats)
         except _BadLineError as problem:
             rejects.append(Reject(draft.offset, str(problem), chunk.data[slice(*draft.line)]))
-    return rows.to_batch(), sorted(rejects, key=lambda one: one.offset)
+    return (rows.to_batch() if len(rows) else None), rejects
+
+
+def _in_file_order(plain: pa.RecordBatch | None, others: pa.RecordBatch | None) -> list[pa.RecordBatch]:
+    """The rows of both, each in file order already, in slices where they take turns."""
+    if plain is None or others is None:
+        return [batch for batch in (plain, others) if batch is not None]
+    ids = np.concatenate([np.array(batch["record_id"]) for batch in (plain, others)])
+    order = np.argsort(ids, kind="stable")
+    is_plain = order < len(plain)
+    cuts = np.flatnonzero((np.diff(order) != 1) | np.diff(is_plain)) + 1
+    if len(cuts) > _MOST_SLICES:
+        table = pa.Table.from_batches([plain, others]).take(pa.array(order))
+        batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
+        return batches
+    slices = []
+    for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True):
+        first = int(order[begin])
+        batch, first = (plain, first) if first < len(plain) else (others, first - len(plain))
+        slices.append(batch.slice(first, int(end - begin)))
+    return slices
 
 
 def _read_line(
     line: bytes, offset: int, place: tuple[int, int], layout: Layout, *, has_odd_bytes: bool
-) -> _Draft | None:
-    """The site columns of a line, or None where it is not in the selection."""
+) -> _Draft:
+    """The site columns of a line."""
     fields = line.split(b"\t", 9)
     site = [field.decode("utf-8", errors="replace") for field in fields[:8]]
-    if not layout.selection.is_everything and not takes_site(site, layout):
-        return None
     if not line.strip():
-        raise _BadLineError("The line is blank")
+        raise _BadLineError("The line is blank, but not empty")
     if has_odd_bytes:
         if b"\0" in line:
             raise _BadLineError(f"The line has a NUL byte at byte {line.index(0)}")
@@ -163,14 +271,14 @@ def _read_site(site: list[str], record_id: int, layout: Layout) -> Record:
     )
 
 
-def _is_plain(draft: _Draft, layout: Layout) -> bool:
-    return draft.keys == "GT" and len(draft.samples) == 4 * layout.n_samples - 1
+def _has_pairs(draft: _Draft, layout: Layout) -> bool:
+    return draft.keys == "GT" and len(draft.samples) == 4 * layout.n_samples - 1 and layout.samples is None
 
 
-def _read_plain(drafts: list[_Draft], n_samples: int) -> dict[int, tuple[Genotypes, None]]:
-    """Genotypes by offset of the lines that are plain indeed."""
+def _read_pairs(drafts: list[_Draft], layout: Layout) -> dict[int, tuple[Genotypes, None]]:
+    """Genotypes by offset of the lines that have three bytes a genotype indeed."""
     n_alts = np.array([len(draft.record.alts) for draft in drafts], dtype=np.int64)
-    found = Genotypes.of_plain([draft.samples for draft in drafts], n_samples, n_alts)
+    found = Genotypes.of_pairs([draft.samples for draft in drafts], layout.n_samples, n_alts)
     return {draft.offset: (one, None) for draft, one in zip(drafts, found, strict=True) if one is not None}
 
 
@@ -183,14 +291,15 @@ def _read_samples(draft: _Draft, layout: Layout) -> tuple[Genotypes | None, Form
         raise _wrong_columns(9 + len(samples), layout)
     fields = _read_formats(draft.keys, samples)
     texts = fields.pop("GT", None)
+    chosen = {key: list(layout.chosen(values)) for key, values in fields.items()} or None
     if texts is None:
-        return None, fields or None
+        return None, chosen
     n_alts = len(draft.record.alts)
     gts = ["." if text is None else text for text in texts]
     problem = explain_genotypes(gts, n_alts)
     if problem is not None:
         raise _BadLineError(problem)
-    return Genotypes.of_texts(gts, n_alts), fields or None
+    return Genotypes.of_texts(layout.chosen(gts), n_alts), chosen
 
 
 def _read_formats(format_text: str, samples: Sequence[str]) -> Formats:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+from deltalake.transaction import AddAction
+
 from kgp.errors import FormatError
-from kgp.genome import ReferenceBuild
-from kgp.io.splits import SplitRows, map_splits
-from kgp.io.storage import display_url
+from kgp.io.direct import discard_files
+from kgp.io.splits import Split, count_cores, has_end_marker, map_splits, plan_tasks, run_tasks
+from kgp.io.storage import display_url, place_of
 from kgp.io.vcf import glow
-from kgp.io.vcf.builtin import REJECTS, read_builtin
+from kgp.io.vcf.builtin import SplitResult, SplitTask, read_rows
+from kgp.io.vcf.conformance import LineChecker
+from kgp.io.vcf.findings import Survey, put_together
 from kgp.io.vcf.header import VcfHeader
+from kgp.io.vcf.parser import Reject
+from kgp.io.vcf.region_reads import plan_selected
 from kgp.io.vcf.rows import Layout
-from kgp.io.vcf.selection import Selection
-from kgp.io.vcf.survey import Survey
 from kgp.params import Reader
 from kgp.table import conform
 from kgp.tables.variants import VARIANTS
@@ -25,36 +32,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Roots:
+    """Where the tables lie that tasks write to: `variants` and `quarantine`."""
+
+    variants: str
+    quarantine: str
+
+
+@dataclass(frozen=True)
 class Records:
     """The records of one file.
 
     Args:
-        variants: rows of `variants`, one an ALT. parts: the same rows split by split, for tasks that write
-        files themselves; None where only Spark has them. rejects: lines that could not be loaded: offset
-        bigint, reason string, line binary. It is the builtin
-            engine that finds them; evaluate it where fewer records were written than the survey counted.
+        survey: what was noticed of its lines.
+        variants: rows of `variants`, one an ALT, that Spark is to write; None where the tasks have written them.
+        written, quarantined: add-actions of the files that the tasks have written, of `variants` and of `quarantine`;
+            nothing of them is visible before they are committed.
+        first_reject: the first line that can't be loaded.
         reader: builtin or glow.
         reason: why that engine.
+        roots: where the files lie.
+        n_read: bytes fetched from storage, index included, where an index told which; None where the whole file was
+            read.
     """
 
-    variants: DataFrame
-    parts: SplitRows | None
-    rejects: DataFrame
+    survey: Survey
+    variants: DataFrame | None
+    written: list[AddAction]
+    quarantined: list[AddAction]
+    first_reject: Reject | None
     reader: str
     reason: str
+    roots: Roots
+    n_read: int | None = None
+
+    def discard(self) -> None:
+        """Remove the files that the tasks have written, because they will not be committed."""
+        discard_files([action.path for action in self.written], self.roots.variants)
+        discard_files([action.path for action in self.quarantined], self.roots.quarantine)
 
 
 def read_records(
     spark: SparkSession,
     url: str,
     header: VcfHeader,
+    layout: Layout,
+    roots: Roots,
     *,
-    survey: Survey,
-    build: ReferenceBuild,
-    selection: Selection,
-    callset: str,
-    load_id: str,
     reader: Reader = "auto",
+    strict: bool = False,
+    writes: bool = True,
 ) -> Records:
     """The records of a VCF file that are in the selection, as rows of `variants`.
 
@@ -62,29 +89,89 @@ def read_records(
         spark: the session.
         url: the file.
         header: its header.
-        survey: of the same file and selection.
-        build: reference build of its coordinates.
-        selection: what is asked for.
-        callset, load_id: values of these columns.
+        layout: of the load.
+        roots: where tasks write.
         reader: the engine; auto takes glow where it is there and can't misread the file.
+        strict: stop at the first line that can't be loaded; then nothing but it and the survey means anything.
+        writes: whether the tasks write the rows; otherwise they are left to Spark.
 
     Raises:
         EnvironmentProblem: glow is asked for, and its JAR does not answer in this session.
         FormatError: glow is asked for, and it would misread the file.
+        InputError: the file can't be read.
     """
-    layout = Layout.make(header, build, selection, callset, load_id)
     engine, reason = _choose(spark, url, header, reader)
-    parts: SplitRows | None = None
-    if engine == "glow":
-        variants = glow.read_glow(spark, url, layout)
-        rejects = spark.createDataFrame([], REJECTS)
+    indexed = plan_selected(url, layout.selection, layout.names, n_cores=count_cores(spark))
+    splits = indexed.splits or plan_tasks(spark, url)
+    task = SplitTask(
+        layout=layout,
+        checker=LineChecker.of(header),
+        path=place_of(url),
+        roots=(roots.variants if writes else None, roots.quarantine) if engine == "builtin" else (None, None),
+        is_strict=strict,
+    )
+    results = run_tasks(spark, splits, task)
+    survey = put_together(
+        [result.findings for result in results],
+        header,
+        layout.reference,
+        is_everything=layout.selection.is_everything,
+        has_end_marker=splits[0].form != "bgzf" or has_end_marker(url),
+        has_stale_index=indexed.is_stale,
+    )
+    first_rejects = [result.first_reject for result in results if result.first_reject is not None]
+    records = Records(
+        survey=survey,
+        variants=None,
+        written=[action for result in results for action in result.written[0]],
+        quarantined=[action for result in results for action in result.written[1]],
+        first_reject=first_rejects[0] if first_rejects else None,
+        reader=engine,
+        reason=reason,
+        roots=roots,
+        n_read=None if indexed.splits is None else indexed.n_read + survey.n_stored,
+    )
+    if engine == "builtin" and writes and not survey.needs_another_look:
+        return records
+    if strict and first_rejects:
+        return records
+    return _read_by_spark(spark, url, splits, results, layout, records)
+
+
+def _read_by_spark(
+    spark: SparkSession,
+    url: str,
+    splits: Sequence[Split],
+    results: Sequence[SplitResult],
+    layout: Layout,
+    records: Records,
+) -> Records:
+    """Rows that Spark has to sort, or to give unique ids to, before they are written."""
+    if records.reader == "glow":
+        rows = glow.read_glow(spark, url, layout)
     else:
-        parts, rejects = read_builtin(spark, url, layout)
-        variants = map_splits(spark, parts.splits, parts.function, VARIANTS.spark_schema)
-    numbered = number_repeated_ids(variants, survey.repeated_variant_ids)
-    if survey.repeated_variant_ids:
-        parts = None
-    return Records(conform(numbered, VARIANTS), parts, rejects, engine, reason)
+        rows = map_splits(spark, splits, partial(read_rows, layout), VARIANTS.spark_schema)
+    repeated: set[str] = set().union(*(result.findings.repeated_ids for result in results))
+    if records.survey.needs_another_look:
+        ids = map_splits(spark, splits, partial(_ids, layout), "variant_id string")
+        repeated = {row.variant_id for row in ids.groupBy("variant_id").count().where("count > 1").collect()}
+    discard_files([action.path for action in records.written], records.roots.variants)
+    numbered = conform(number_repeated_ids(rows, sorted(repeated)), VARIANTS)
+    return Records(
+        survey=records.survey,
+        variants=numbered,
+        written=[],
+        quarantined=records.quarantined,
+        first_reject=records.first_reject,
+        reader=records.reader,
+        reason=records.reason,
+        roots=records.roots,
+    )
+
+
+def _ids(layout: Layout, split: Split) -> Iterator[pa.RecordBatch]:
+    for batch in read_rows(layout, split):
+        yield batch.select(["variant_id"])
 
 
 def _choose(spark: SparkSession, url: str, header: VcfHeader, reader: Reader) -> tuple[str, str]:

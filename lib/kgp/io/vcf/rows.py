@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kgp.genome import ReferenceBuild
+from kgp.genome import ReferenceBuild, get_build
 from kgp.io.vcf.header import VcfHeader
 from kgp.io.vcf.selection import Selection
 from kgp.tables.variants import VARIANTS
 from kgp.transforms.alleles import cut_info, find_rsid, make_variant_id, read_expected_dosages
-from kgp.transforms.calls import Counts, count_pairs, count_texts, encode_pairs, encode_texts, read_pairs
+from kgp.transforms.calls import (
+    Counts,
+    count_pairs,
+    count_texts,
+    decode_calls,
+    encode_pairs,
+    encode_texts,
+    read_pairs,
+)
+from kgp.transforms.hardy_weinberg import exact_p
 
+T = TypeVar("T")
 Formats = dict[str, list[str | None]]
 
 
@@ -27,38 +37,77 @@ class Layout:
 
     Args:
         callset, load_id: values of these columns.
+        build: name of the reference build.
+        samples: places among the header's samples of those that are loaded, in the callset's order; None for all.
         n_samples: samples of the header.
         n_columns: columns that a record has to have.
         numbers: INFO key → A, R or G, for the keys that are declared so.
-        names: contig as spelled → canonical name; what is not in it stays as it is.
         selection: the records that are asked for.
         offset: record offset of the header's last line.
+        females: places among the loaded samples of the women, for Hardy-Weinberg on X; None where no sex is known.
     """
 
     callset: str
     load_id: str
+    build: str
+    samples: tuple[int, ...] | None
     n_samples: int
     n_columns: int
     numbers: Mapping[str, str]
-    names: Mapping[str, str]
     selection: Selection
     offset: int
+    females: tuple[int, ...] | None = None
 
     @classmethod
     def make(
-        cls, header: VcfHeader, build: ReferenceBuild, selection: Selection, callset: str, load_id: str
+        cls,
+        header: VcfHeader,
+        build: ReferenceBuild,
+        selection: Selection,
+        callset: str,
+        load_id: str,
+        *,
+        samples: Sequence[str] | None = None,
+        females: Collection[str] | None = None,
     ) -> Layout:
-        """The layout of a load of the file with that header."""
+        """The layout of a load of the file with that header.
+
+        Args:
+            header: of the file.
+            build: of its coordinates.
+            selection: what is asked for.
+            callset, load_id: values of these columns.
+            samples: the samples to load, in this order; None for all of them.
+            females: samples that are known to be women; None where no sex is known.
+        """
+        loaded = header.samples if samples is None else tuple(samples)
+        place = {name: index for index, name in enumerate(header.samples)}
         return cls(
             callset=callset,
             load_id=load_id,
+            build=build.name,
+            samples=None if samples is None else tuple(place[name] for name in loaded),
             n_samples=len(header.samples),
             n_columns=header.n_columns,
             numbers={key: one.number for key, one in header.infos.items() if one.number in ("A", "R", "G")},
-            names=dict(build.aliases),
             selection=selection.in_build(build),
             offset=header.offset,
+            females=None if females is None else tuple(i for i, name in enumerate(loaded) if name in females),
         )
+
+    @property
+    def reference(self) -> ReferenceBuild:
+        """The reference build."""
+        return get_build(self.build)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Contig as spelled → canonical name; what is not in it stays as it is."""
+        return self.reference.aliases
+
+    def chosen(self, values: Sequence[T]) -> Sequence[T]:
+        """Of a value a sample of the header, those of the samples that are loaded."""
+        return values if self.samples is None else [values[place] for place in self.samples]
 
 
 @dataclass(frozen=True)
@@ -79,7 +128,7 @@ class Genotypes:
         return cls([count_texts(texts, i + 1) for i in range(max(n_alts, 1))], encode_texts(texts, n_alts))
 
     @classmethod
-    def of_plain(
+    def of_pairs(
         cls, texts: Sequence[bytes], n_samples: int, n_alts: npt.NDArray[np.int64]
     ) -> list[Genotypes | None]:
         """From the sample parts of many records that have three bytes a genotype, all in one matrix.
@@ -102,6 +151,13 @@ class Genotypes:
             for row, one in zip(rows.tolist(), count_pairs(pairs.take(rows), alt_index).split(), strict=True):
                 counts[row].append(one)
         return [cls(counts[row], calls[row]) if ok else None for row, ok in enumerate(is_valid.tolist())]
+
+    def diploid(self, alt_index: int, samples: Sequence[int]) -> tuple[int, int, int]:
+        """Of some samples: diploid genotypes without, with one and with two copies of one ALT."""
+        dosages = self.counts[alt_index - 1].dosages[0]
+        texts = decode_calls(self.calls, [None if d < 0 else d for d in dosages.tolist()])
+        one = count_texts([texts[i] for i in samples], alt_index)
+        return int(one.n_hom_rest[0]), int(one.n_het[0]), int(one.n_hom_alt[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +190,8 @@ class VariantRows:
 
     layout: Layout
     _columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in VARIANTS.columns})
+    _diploid: list[tuple[int, int, int]] = field(default_factory=list)
+    """Genotypes that Hardy-Weinberg looks at: without, with one and with two copies; a row."""
 
     def __len__(self) -> int:
         return len(self._columns["start"])
@@ -178,13 +236,14 @@ class VariantRows:
                 else None
             )
             row["expected_dosages"].append(expected)
-            self._add_genotypes(genotypes, place)
+            self._add_genotypes(record, genotypes, place)
 
-    def _add_genotypes(self, genotypes: Genotypes | None, place: int) -> None:
+    def _add_genotypes(self, record: Record, genotypes: Genotypes | None, place: int) -> None:
         row = self._columns
         if genotypes is None:
-            for name in ("dosages", "calls", "ac", "an", "af", "n_missing"):
+            for name in ("dosages", "calls", "ac", "an", "af", "n_missing", "n_het", "n_hom_alt"):
                 row[name].append(None)
+            self._diploid.append((0, 0, 0))
             return
         counts = genotypes.counts[place]
         ac, an = int(counts.ac[0]), int(counts.an[0])
@@ -194,6 +253,15 @@ class VariantRows:
         row["an"].append(an)
         row["af"].append(ac / an if an else None)
         row["n_missing"].append(int(counts.n_missing[0]))
+        row["n_het"].append(int(counts.n_het[0]))
+        row["n_hom_alt"].append(int(counts.n_hom_alt[0]))
+        inheritance = self.layout.reference.inheritance(record.contig, record.start)
+        if inheritance == "autosomal":
+            self._diploid.append((int(counts.n_hom_rest[0]), int(counts.n_het[0]), int(counts.n_hom_alt[0])))
+        elif inheritance == "x" and self.layout.females is not None:
+            self._diploid.append(genotypes.diploid(place + 1, self.layout.females))
+        else:
+            self._diploid.append((0, 0, 0))
 
     def to_batch(self) -> pa.RecordBatch:
         """The rows in the shape of `variants`, in the order in which their records were added."""
@@ -201,6 +269,9 @@ class VariantRows:
         columns: dict[str, list[Any]] = {**self._columns}
         columns["callset"] = [self.layout.callset] * n_rows
         columns["load_id"] = [self.layout.load_id] * n_rows
+        n_rest, n_het, n_hom_alt = np.array(self._diploid, dtype=np.int64).reshape(-1, 3).T
+        p_values = exact_p(n_rest, n_het, n_hom_alt)
+        columns["hwe_p"] = [None if np.isnan(p) else p for p in p_values.tolist()]
         arrays = [
             _MAKERS[one.name](columns[one.name])
             if one.name in _MAKERS
