@@ -10,17 +10,21 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from kgp.errors import FormatError
 from kgp.genome import GRCH37
 from kgp.io.splits import Split, detect_form, read_chunks
-from kgp.io.vcf.conformance import LineChecker, Oddity, OrderChecker, check_header, needs_line_end
-from kgp.io.vcf.header import VcfHeader, read_header
-from kgp.io.vcf.parser import parse_chunk
+from kgp.io.vcf.builtin import SplitTask
+from kgp.io.vcf.conformance import LineChecker, Oddity
+from kgp.io.vcf.findings import NO_SEX, UNKNOWN_CONTIG, put_together
+from kgp.io.vcf.header import read_header
 from kgp.io.vcf.rows import Layout
 from kgp.io.vcf.selection import Selection
 
@@ -51,7 +55,8 @@ class Notice:
         n_lines: lines of the file; those of the header are the first `n_header`.
         refusal: why the file is not read at all.
         rejects: line, from 0 → why it goes to `quarantine`.
-        warnings: (line, kind).
+        warnings: (line, kind), of each kind the first twenty.
+        counts: kind → all that there are.
         n_loaded: records that are loaded.
     """
 
@@ -60,6 +65,7 @@ class Notice:
     refusal: str | None = None
     rejects: dict[int, str] = field(default_factory=dict)
     warnings: list[tuple[int, Oddity]] = field(default_factory=list)
+    counts: Counter[Oddity] = field(default_factory=Counter)
     n_loaded: int = 0
 
     @property
@@ -70,51 +76,40 @@ class Notice:
     @property
     def is_silent(self) -> bool:
         """Whether nothing is said."""
-        return self.refusal is None and not self.lines
+        return self.refusal is None and not self.lines and not self.counts
 
 
 def read_notice(path: Path) -> Notice:
-    """Read a file as a load does and note what it would say."""
+    """Load a file as a task of the job does, and note what is said of it.
+
+    Left out is what is said of the load and not of the file: that the build does not know a contig, or that sexes are unknown.
+    """
+    url = str(path)
     try:
-        header = read_header(str(path))
+        header = read_header(url)
     except FormatError as problem:
         return Notice(refusal=problem.what)
-    notice = Notice(n_header=len(header.lines))
-    notice.warnings += [(one.line, one.what) for one in check_header(header.lines, header.version)]
-    _read_records(path, header, notice)
-    return notice
-
-
-def _read_records(path: Path, header: VcfHeader, notice: Notice) -> None:
     layout = Layout.make(header, GRCH37, Selection(), "callset", "load")
-    lines, order = LineChecker.of(header), OrderChecker()
-    number, text = -1, b"\n"
-    blanks: list[int] = []
-    for chunk in read_chunks(Split(str(path), detect_form(str(path)), 0, None)):
-        reasons = {one.offset: one.reason for one in parse_chunk(chunk, layout).rejects}
-        text = chunk.data
-        starts, ends = chunk.lines()
-        for begin, end, offset in zip(starts, ends, chunk.offsets(starts).tolist(), strict=True):
-            number += 1
-            if offset <= header.offset:
-                continue
-            if begin == end:
-                blanks.append(number)
-                continue
-            notice.warnings += [(blank, Oddity.BLANK_LINE) for blank in blanks]
-            blanks = []
-            if offset in reasons:
-                notice.rejects[number] = reasons[offset]
-                continue
-            notice.n_loaded += 1
-            fields = text[begin:end].decode().split("\t")
-            alts = [] if fields[4] == "." else fields[4].split(",")
-            found = [*lines.find_contig(fields[0]), *lines.find(fields)]
-            found += order.find(fields[0], int(fields[1]) - 1, fields[3], alts)
-            notice.warnings += [(number, what) for what in found]
-    notice.n_lines = number + 1
-    if not text.endswith(b"\n") and needs_line_end(header.version):
-        notice.warnings.append((number, Oddity.NO_LINE_END))
+    split = Split(url, detect_form(url), 0, None)
+    with tempfile.TemporaryDirectory() as quarantine:
+        result = SplitTask(layout, LineChecker.of(header), url, (None, quarantine))(split)
+        files = [f"{quarantine}/{action.path}" for action in result.written[1]]
+        rejects = {row["offset"]: row["reason"] for file in files for row in pq.read_table(file).to_pylist()}
+    survey = put_together([result.findings], header, GRCH37, is_everything=True, has_end_marker=True)
+    offsets = [offset for chunk in read_chunks(split) for offset in chunk.offsets(chunk.lines()[0]).tolist()]
+    line = {offset: number for number, offset in enumerate(offsets)}
+    kinds = {what: n for what, n in survey.warnings.items() if what not in (UNKNOWN_CONTIG, NO_SEX)}
+    assert survey.n_records == sum(survey.contigs.values()) + len(rejects), path
+    return Notice(
+        n_lines=len(offsets),
+        n_header=len(header.lines),
+        rejects={line[offset]: reason for offset, reason in rejects.items()},
+        warnings=[
+            (line[offset], Oddity(what)) for what in kinds for offset in survey.warned_at.get(what, ())
+        ],
+        counts=Counter({Oddity(what): n for what, n in kinds.items()}),
+        n_loaded=sum(survey.contigs.values()),
+    )
 
 
 def wrong_lines(path: Path, notice: Notice) -> set[int]:
