@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kgp.io.vcf.boring import merge_orders
 from kgp.io.vcf.conformance import (
     LineChecker,
     Oddity,
@@ -29,6 +28,7 @@ from kgp.io.vcf.conformance import (
     count_at_seams,
     needs_line_end,
 )
+from kgp.io.vcf.conformance.boring import merge_orders
 from kgp.io.vcf.header import VcfHeader, parse_header, read_header
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"

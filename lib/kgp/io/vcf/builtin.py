@@ -7,7 +7,7 @@ split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from deltalake.transaction import AddAction
 
 from kgp.io.direct import TableWriter
 from kgp.io.inflate import Damage
-from kgp.io.splits import Split, read_pieces
+from kgp.io.splits import Chunk, Split, read_pieces
 from kgp.io.vcf.conformance import LineChecker
 from kgp.io.vcf.findings import Findings, LineWatch
 from kgp.io.vcf.order import IdNumbering
@@ -46,12 +46,17 @@ class SplitTask:
     def __call__(self, split: Split) -> SplitResult:
         """Parse, write, notice."""
         result = SplitResult()
+        self.take(read_pieces(split, count=result.findings.lines), result)
+        return result
+
+    def take(self, pieces: Iterable[Chunk | Damage], result: SplitResult) -> None:
+        """The same with lines that come from anywhere; what became of them is put into `result`."""
         writers = [
             None if root is None else TableWriter(table, root)
             for table, root in zip((VARIANTS, QUARANTINE), self.roots, strict=True)
         ]
         try:
-            self._read(split, result, *writers)
+            self._read(pieces, result, *writers)
             is_refused = self.is_strict and result.first_reject is not None
             if not is_refused:
                 result.written = [[] if writer is None else writer.close() for writer in writers]
@@ -62,13 +67,16 @@ class SplitTask:
             for writer in writers:
                 if is_refused and writer is not None:
                     writer.abort()
-        return result
 
     def _read(
-        self, split: Split, result: SplitResult, variants: TableWriter | None, quarantine: TableWriter | None
+        self,
+        pieces: Iterable[Chunk | Damage],
+        result: SplitResult,
+        variants: TableWriter | None,
+        quarantine: TableWriter | None,
     ) -> None:
         numbering, watch, found = IdNumbering(), LineWatch(self.checker), result.findings
-        for piece in read_pieces(split, count=found.lines):
+        for piece in pieces:
             if isinstance(piece, Damage):
                 found.add_damage()
                 rejects = [Reject(piece.offset, f"{piece.reason} (byte {piece.byte:,})", piece.raw)]
@@ -78,6 +86,7 @@ class SplitTask:
                 rejects = parsed.rejects
                 batches = [numbering.number(batch) for batch in parsed.batches]
                 self._notice(piece.data, parsed, watch, found)
+                result.see(piece, parsed)
             for batch in batches:
                 found.add_rows(batch)
                 if variants is not None:
@@ -125,6 +134,9 @@ class SplitResult:
     written: list[list[AddAction]] = field(default_factory=lambda: [[], []])
     findings: Findings = field(default_factory=Findings)
     first_reject: Reject | None = None
+
+    def see(self, chunk: Chunk, parsed: Parsed) -> None:
+        """Look at a chunk that was parsed; for those who want to know more than this."""
 
 
 def read_rows(layout: Layout, split: Split) -> Iterator[pa.RecordBatch]:

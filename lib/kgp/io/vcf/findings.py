@@ -39,7 +39,7 @@ NO_SEX = "Hardy-Weinberg on X left out: sexes unknown"
 _N_EXAMPLES = 64
 _MOST_LESSONS = 8
 # Places of a warning that are kept.
-MOST_PLACES = 10
+MOST_PLACES = 20
 
 
 @dataclass

@@ -7,7 +7,6 @@ others (`find_misread_shapes`) the raw lines are looked at before a file is give
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -17,16 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kgp.errors import EnvironmentProblem, FormatError
-from kgp.io.splits import Split, map_splits, plan_tasks, read_chunks
+from kgp.io.splits import plan_tasks, run_tasks
+from kgp.io.storage import display_url
+from kgp.io.vcf.glow_guard import LineGuard, find_odd_header
 from kgp.io.vcf.header import VcfHeader
 from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
 from kgp.tables.variants import VARIANTS
-from kgp.transforms.alleles import parse_info
 from kgp.transforms.calls import explain_genotypes
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
-    from pyspark.sql.types import DataType
+    from pyspark.sql import DataFrame, SparkSession
 
 # FORMAT keys that Glow's genotype struct calls otherwise; all others keep their id.
 _FORMAT_KEYS = {
@@ -41,11 +40,19 @@ _FORMAT_KEYS = {
     "expectedAlleleCounts": "EC",
     "mappingQuality": "MQ",
 }
-_NOT_FORMATS = ("sampleId", "calls", "phased")
-_NEWEST_VERSION = (4, 3)
-# FORMAT keys that Glow reads as integers whatever the header says.
-_INTEGERS = ("AD", "DP", "EC", "GQ", "HQ", "MQ", "PL", "PS")
-_HADOOP_SCHEMES = ("file", "hdfs", "abfs", "abfss", "wasb", "wasbs", "s3", "s3a", "gs", "dbfs")
+_SITE_COLUMNS = (
+    "contigName",
+    "start",
+    "end",
+    "names",
+    "referenceAllele",
+    "alternateAlleles",
+    "qual",
+    "filters",
+)
+_INFO, _GENOTYPE = "INFO_", "genotypes."
+_CALLS, _PHASED = _GENOTYPE + "calls", _GENOTYPE + "phased"
+_BATCH_ROWS = 500
 
 
 def is_available(spark: SparkSession) -> bool:
@@ -72,77 +79,30 @@ def require(spark: SparkSession) -> None:
 
 
 def find_misread_shapes(spark: SparkSession, url: str, header: VcfHeader) -> dict[str, int]:
-    """What in the file Glow would refuse or silently misread, and in how many records.
+    """What in the file Glow would refuse or read otherwise than it stands, and in how many lines (see `glow_guard`).
 
     Raises:
-        FormatError: a BGZF block or the gzip stream is broken.
+        InputError: the file can't be read.
     """
-    found: Counter[str] = Counter()
-    if "://" in url and url.partition("://")[0] not in _HADOOP_SCHEMES:
-        found[f"URL of a kind that Hadoop does not know ({url.partition('://')[0]}://)"] = 1
-    if tuple(int(part) for part in header.version.split(".")) > _NEWEST_VERSION:
-        found[f"VCF {header.version}"] = 1
-    for key in _INTEGERS:
-        if key in header.formats and header.formats[key].type != "Integer":
-            found[f"FORMAT {key} declared as {header.formats[key].type}"] = 1
-    shapes = map_splits(spark, plan_tasks(spark, url), partial(_shapes, header), "shape string, n bigint")
-    for row in shapes.collect():
-        found[row.shape] += row.n
+    found = find_odd_header(url, header)
+    for shapes in run_tasks(spark, plan_tasks(spark, url), LineGuard.of(header)):
+        found += shapes
     return dict(found)
 
 
-def _shapes(header: VcfHeader, split: Split) -> Iterator[pa.RecordBatch]:
-    found: Counter[str] = Counter()
-    for chunk in read_chunks(split):
-        starts, ends = chunk.lines()
-        is_body = chunk.offsets(starts) > header.offset
-        for begin, end in zip(starts[is_body].tolist(), ends[is_body].tolist(), strict=True):
-            shape = _misread_shape(chunk.data[begin:end], header)
-            if shape is not None:
-                found[shape] += 1
-    yield pa.RecordBatch.from_pydict(
-        {"shape": pa.array(list(found), pa.string()), "n": pa.array(list(found.values()), pa.int64())}
-    )
-
-
-def _misread_shape(line: bytes, header: VcfHeader) -> str | None:
-    """What Glow would misread in the line, or None."""
-    fields = line.split(b"\t", 9)
-    if line.count(b"\t") + 1 != header.n_columns:
-        return "wrong number of columns"
-    info = parse_info(fields[7].decode("utf-8", errors="replace"))
-    if not header.infos.keys() >= info.keys():
-        return "undeclared INFO key"
-    if len(fields) < 10:
-        return None
-    keys, samples = fields[8].split(b":"), fields[9]
-    if fields[8] == b".":
-        return "FORMAT '.'"
-    if not header.formats.keys() >= {key.decode("utf-8", errors="replace") for key in keys}:
-        return "undeclared FORMAT key"
-    if keys == [b"GT"]:
-        gts = samples
-    else:
-        cells = samples.split(b"\t")
-        if max(cell.count(b":") for cell in cells) >= len(keys):
-            return "more values than FORMAT has keys"
-        if b"GT" not in keys:
-            return None
-        if keys[0] != b"GT":
-            return "GT is not the first FORMAT key"
-        gts = b"\t".join(cell.split(b":", 1)[0] for cell in cells)
-    texts = dict.fromkeys(gts.split(b"\t"))
-    n_alts = 0 if fields[4] == b"." else fields[4].count(b",") + 1
-    if explain_genotypes([text.decode("latin-1") for text in texts], n_alts) is not None:
-        return "malformed genotype"
-    if any((b"|" in text and b"/" in text) or text[:1] in (b"|", b"/") for text in texts):
-        return "genotype phased in part"
-    return None
-
-
 def read_glow(spark: SparkSession, url: str, layout: Layout) -> DataFrame:
-    """Rows of `variants` by Glow's reader, with strict validation."""
-    rows = spark.read.format("vcf").option("validationStringency", "strict").load(url)
+    """Rows of `variants` by Glow's reader, with strict validation.
+
+    Raises:
+        FormatError: Glow refuses the header.
+    """
+    try:
+        rows = spark.read.format("vcf").option("validationStringency", "strict").load(url)
+    except Exception as problem:  # Spark's, or one of Java's
+        reason = str(problem).strip().split("\n")[0]
+        raise FormatError(
+            f"Glow refuses the header: {reason}.", where=display_url(url), mend="Use --reader builtin."
+        ) from problem
     return variants_from_glow(rows, layout)
 
 
@@ -153,119 +113,121 @@ def variants_from_glow(rows: DataFrame, layout: Layout) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    info = {name.removeprefix("INFO_"): name for name in rows.columns if name.startswith("INFO_")}
-    fields = _genotype_fields(rows)
-    formats = {_FORMAT_KEYS.get(name, name): name for name in fields if name not in _NOT_FORMATS}
-
-    def of_samples(name: str) -> Column:
-        """One field of the genotypes as an array, a value a sample; null where no header declares it."""
-        kind = {"calls": "array<array<int>>", "phased": "array<boolean>"}.get(name, "array<string>")
-        if name not in fields:
-            return F.lit(None).cast(kind)
-        values = F.col(f"genotypes.`{name}`")
-        if name in ("calls", "phased"):
-            return values
-        return F.transform(values, lambda value: _text(value, fields[name]))
-
-    flat = rows.select(
+    infos = [name for name in rows.columns if name.startswith(_INFO)]
+    return rows.select(
         F.monotonically_increasing_id().alias("record_id"),
-        "contigName",
-        "start",
-        "end",
-        F.array_join("names", ",").alias("vcf_id"),
-        F.col("referenceAllele").alias("ref"),
-        F.col("alternateAlleles").alias("alts"),
-        "qual",
-        F.array_join("filters", ",").alias("filters"),
-        F.array(*[_text(F.col(f"`{n}`"), rows.schema[n].dataType) for n in info.values()])
-        .cast("array<string>")
-        .alias("info"),
-        F.array(*[of_samples(name) for name in formats.values()])
-        .cast("array<array<string>>")
-        .alias("formats"),
-        of_samples("calls").alias("calls"),
-        of_samples("phased").alias("phased"),
-    )
-    to_variants = partial(_to_variants, layout, tuple(info), tuple(formats))
-    return flat.mapInArrow(to_variants, VARIANTS.spark_schema)
+        *_SITE_COLUMNS,
+        *(F.col(f"`{name}`") for name in infos),
+        *(F.col(f"genotypes.`{name}`").alias(_GENOTYPE + name) for name in _genotype_fields(rows)),
+    ).mapInArrow(partial(map_batches, layout), VARIANTS.spark_schema)
 
 
-def _genotype_fields(rows: DataFrame) -> dict[str, DataType]:
-    """Field → type of the genotype struct; empty where there are no samples."""
+def _genotype_fields(rows: DataFrame) -> list[str]:
+    """Fields of the genotype struct but the sample's name; none where there are no samples."""
     from pyspark.sql.types import ArrayType, StructType
 
-    if "genotypes" not in rows.columns:
-        return {}
-    genotypes = rows.schema["genotypes"].dataType
-    if not isinstance(genotypes, ArrayType) or not isinstance(genotypes.elementType, StructType):
-        return {}
-    return {one.name: one.dataType for one in genotypes.elementType.fields}
+    kind = rows.schema["genotypes"].dataType if "genotypes" in rows.columns else None
+    if not isinstance(kind, ArrayType) or not isinstance(kind.elementType, StructType):
+        return []
+    return [one.name for one in kind.elementType.fields if one.name != "sampleId"]
 
 
-def _text(value: Column, of: DataType) -> Column:
-    """A typed value as VCF text: '' for a flag that is set, null where there is no value."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import ArrayType, BooleanType, StructType
-
-    if isinstance(of, BooleanType):
-        return F.when(value, F.lit(""))
-    if isinstance(of, ArrayType):
-        inner = of.elementType
-        texts = F.transform(value, lambda one: F.coalesce(_text(one, inner), F.lit(".")))
-        return F.when(F.size(value) > 0, F.array_join(texts, ","))
-    if isinstance(of, StructType):  # an annotation, whose parts the header's description names
-        parts = [F.coalesce(_text(value[part.name], part.dataType), F.lit("")) for part in of.fields]
-        return F.concat_ws("|", *parts)
-    return value.cast("string")
+def map_batches(layout: Layout, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Glow's rows as Arrow, `genotypes` taken apart into a list column a field, to rows of `variants`."""
+    for whole in batches:
+        for at in range(0, len(whole), _BATCH_ROWS):
+            batch = whole.slice(at, _BATCH_ROWS)
+            rows = VariantRows(layout)
+            records = list(_records(batch, layout))
+            for record, genotypes, formats in zip(
+                records, _genotypes(batch, records, layout), _formats(batch, layout), strict=True
+            ):
+                if layout.selection.takes(record.contig, record.start, record.end):
+                    rows.add(record, genotypes, formats)
+            yield rows.to_batch()
 
 
-def _to_variants(
-    layout: Layout,
-    info_keys: tuple[str, ...],
-    format_keys: tuple[str, ...],
-    batches: Iterable[pa.RecordBatch],
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        sites = batch.drop_columns(["calls", "phased"]).to_pylist()
-        records = [_record(row, info_keys, layout) for row in sites]
-        genotypes = _genotypes(batch, records, layout.n_samples)
-        rows = VariantRows(layout)
-        for row, record, one in zip(sites, records, genotypes, strict=True):
-            if layout.selection.takes(record.contig, record.start, record.end):
-                rows.add(record, one, _formats(row, format_keys))
-        yield rows.to_batch()
+def _records(batch: pa.RecordBatch, layout: Layout) -> Iterator[Record]:
+    infos = {
+        name.removeprefix(_INFO): _texts(batch[name]).to_pylist()
+        for name in batch.schema.names
+        if name.startswith(_INFO)
+    }
+    for i, site in enumerate(batch.select(["record_id", *_SITE_COLUMNS]).to_pylist()):
+        info = {key: values[i] for key, values in infos.items() if values[i] is not None}
+        yield _record(site, info, layout, has_end="END" in infos)
 
 
-def _record(row: Mapping[str, Any], info_keys: tuple[str, ...], layout: Layout) -> Record:
-    start, ref = row["start"], row["ref"]
+def _texts(values: pa.Array) -> pa.Array:
+    """Typed values as VCF text: '' for a flag that is set, null where there is no value."""
+    kind = values.type
+    if pa.types.is_boolean(kind):
+        return pc.if_else(values.fill_null(False), pa.scalar(""), pa.scalar(None, pa.string()))
+    if pa.types.is_list(kind):
+        of_value = pa.types.is_struct(kind.value_type)
+        parts = _annotations(values.flatten()) if of_value else _texts(values.flatten()).fill_null(".")
+        return _join(values, parts, ",")
+    return values.cast(pa.string())
+
+
+def _join(lists: pa.ListArray, parts: pa.Array, separator: str) -> pa.Array:
+    """Parts, that stand for the lists' values, joined; null for an empty list."""
+    lengths = pc.list_value_length(lists).fill_null(0)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int32())
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, parts), separator)
+    return pc.if_else(pc.greater(lengths, 0), joined, pa.scalar(None, pa.string()))
+
+
+def _annotations(values: pa.StructArray) -> pa.Array:
+    """Annotations of CSQ and ANN: parts between bars, in them lists between ampersands and fractions with a slash."""
+    parts = []
+    for part in values.flatten():
+        if pa.types.is_list(part.type):
+            part = _join(part, _texts(part.flatten()), "&")
+        elif pa.types.is_struct(part.type):
+            first, *others = map(_texts, part.flatten())
+            part = first
+            for other in others:
+                with_slash = pc.binary_join_element_wise("/", other, "")
+                part = pc.binary_join_element_wise(part, with_slash.fill_null(""), "")
+        parts.append(_texts(part))
+    return pc.binary_join_element_wise(*parts, "|", null_handling="replace", null_replacement="")
+
+
+def _record(site: Mapping[str, Any], info: dict[str, str], layout: Layout, *, has_end: bool) -> Record:
+    """One record; its names and filters, which Glow splits at ',' instead of ';', are put together again."""
+    start, ref, end = site["start"], site["referenceAllele"], site["end"]
     plain_end = start + len(ref)
-    end = row["end"] if row["end"] > start else plain_end
-    info = {key: text for key, text in zip(info_keys, row["info"], strict=True) if text is not None}
-    if "END" in info_keys and end != plain_end:
+    if end is None or end <= start:
+        end = plain_end
+    if has_end and end != plain_end:
         info["END"] = str(end)
+    names, filters = ",".join(site["names"] or ()), ",".join(site["filters"] or ())
     return Record(
-        record_id=row["record_id"],
-        source_contig=row["contigName"],
-        contig=layout.names.get(row["contigName"], row["contigName"]),
+        record_id=site["record_id"],
+        source_contig=site["contigName"],
+        contig=layout.names.get(site["contigName"], site["contigName"]),
         start=start,
         end=end,
-        vcf_id=row["vcf_id"] or None,
+        vcf_id=names or None,
         ref=ref,
-        alts=tuple(row["alts"] or ()),
-        qual=row["qual"],
-        filters=row["filters"].split(";") if row["filters"] else None,
+        alts=tuple(site["alternateAlleles"] or ()),
+        qual=site["qual"],
+        filters=filters.split(";") if filters else None,
         info=info,
     )
 
 
-def _genotypes(batch: pa.RecordBatch, records: Sequence[Record], n_samples: int) -> list[Genotypes | None]:
+def _genotypes(batch: pa.RecordBatch, records: Sequence[Record], layout: Layout) -> list[Genotypes | None]:
     """Genotypes of each row: where all are diploid with alleles of one digit, by way of one matrix."""
-    found: list[Genotypes | None] = []
+    found: list[Genotypes | None] = [None] * len(records)
+    if _CALLS not in batch.schema.names:
+        return found
+    n_samples = layout.n_samples if layout.samples is None else len(layout.samples)
     plain: list[tuple[int, bytes]] = []
     for row, record in enumerate(records):
-        calls, phased = batch["calls"][row].values, batch["phased"][row].values
-        found.append(None)
-        if calls is None or calls.null_count == len(calls):
+        calls, phased = (_of_samples(batch[name][row].values, layout) for name in (_CALLS, _PHASED))
+        if calls is None or phased is None or calls.null_count == len(calls):
             continue
         text = _plain_text(calls, phased)
         if text is not None and len(text) == 4 * n_samples - 1:
@@ -278,13 +240,17 @@ def _genotypes(batch: pa.RecordBatch, records: Sequence[Record], n_samples: int)
             _check_genotypes(texts, record)
             found[row] = Genotypes.of_texts(texts, len(record.alts))
     n_alts = np.array([len(records[row].alts) for row, _ in plain], dtype=np.int64)
-    for (row, text), one in zip(
-        plain, Genotypes.of_plain([text for _, text in plain], n_samples, n_alts), strict=True
-    ):
+    pairs = Genotypes.of_pairs([text for _, text in plain], n_samples, n_alts)
+    for (row, text), one in zip(plain, pairs, strict=True):
         if one is None:
             _check_genotypes(text.decode().split("\t"), records[row])
         found[row] = one
     return found
+
+
+def _of_samples(values: pa.Array | None, layout: Layout) -> pa.Array | None:
+    """Of a value a sample of the file, those of the samples that are loaded."""
+    return values if values is None or layout.samples is None else values.take(pa.array(layout.samples))
 
 
 def _plain_text(calls: pa.ListArray, phased: pa.BooleanArray) -> bytes | None:
@@ -312,11 +278,17 @@ def _genotype_text(alleles: tuple[int, ...], is_phased: bool) -> str:
     return ("|" if is_phased else "/").join("." if allele < 0 else str(allele) for allele in alleles)
 
 
-def _formats(row: Mapping[str, Any], format_keys: tuple[str, ...]) -> Formats | None:
-    """FORMAT fields that any sample of the row has a value for."""
-    fields: Formats = {
-        key: values
-        for key, values in zip(format_keys, row["formats"] or [], strict=False)
-        if values is not None and any(value is not None for value in values)
-    }
-    return fields or None
+def _formats(batch: pa.RecordBatch, layout: Layout) -> Iterator[Formats | None]:
+    """Of each row the FORMAT fields that any sample has a value for."""
+    columns: dict[str, list[list[str | None]]] = {}
+    for name in batch.schema.names:
+        field = name.removeprefix(_GENOTYPE)
+        if name.startswith(_GENOTYPE) and name not in (_CALLS, _PHASED):
+            texts = [text or None for text in _texts(batch[name].flatten()).to_pylist()]
+            ends = np.cumsum(pc.list_value_length(batch[name]).fill_null(0)).tolist()
+            columns[_FORMAT_KEYS.get(field, field)] = [
+                texts[begin:end] for begin, end in zip([0, *ends], ends, strict=False)
+            ]
+    for row in range(len(batch)):
+        fields = {key: list(layout.chosen(values[row])) for key, values in columns.items() if values[row]}
+        yield {key: one for key, one in fields.items() if any(text is not None for text in one)} or None

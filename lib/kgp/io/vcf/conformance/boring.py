@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kgp.io.vcf.conformance_rules import Rule
+from kgp.io.vcf.conformance.rules import Rule
 
 if TYPE_CHECKING:
-    from kgp.io.vcf.conformance_line import LineChecker
+    from kgp.io.vcf.conformance.line import LineChecker
 
 _MOST_NAMES = 200
 """Names that an alternative lists; RE2's automaton stays small."""

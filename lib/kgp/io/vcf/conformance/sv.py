@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kgp.io.vcf.oddities import Oddity
+from kgp.io.vcf.conformance.oddities import Oddity
 
 _CLAIMS = {"D", "J", "DJ"}
 _SAME_BASES = 1.0

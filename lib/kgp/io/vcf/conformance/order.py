@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kgp.io.vcf.oddities import Oddity
-from kgp.io.vcf.reserved import parse_minor
+from kgp.io.vcf.conformance.oddities import Oddity
+from kgp.io.vcf.conformance.reserved import parse_minor
 
 _Place = tuple[str, int]
 

@@ -6,8 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kgp.io.vcf.oddities import Oddity
-from kgp.io.vcf.reserved import DECLARED_TYPE, NEWEST, parse_minor, reserved_formats, reserved_infos
+from kgp.io.vcf.conformance.oddities import Oddity
+from kgp.io.vcf.conformance.reserved import (
+    DECLARED_TYPE,
+    NEWEST,
+    parse_minor,
+    reserved_formats,
+    reserved_infos,
+)
 
 _KINDS = ("INFO", "FORMAT", "FILTER", "ALT", "contig", "SAMPLE", "PEDIGREE", "META")
 _TWICE = {

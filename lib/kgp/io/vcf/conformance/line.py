@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kgp.io.vcf import boring
-from kgp.io.vcf.conformance_header import CONTIG_NAME, KEY_4_3
-from kgp.io.vcf.conformance_rules import Rule, compile_once, make_rules
-from kgp.io.vcf.conformance_sv import check_intervals, check_structural
+from kgp.io.vcf.conformance import boring
+from kgp.io.vcf.conformance.header import CONTIG_NAME, KEY_4_3
+from kgp.io.vcf.conformance.oddities import Oddity
+from kgp.io.vcf.conformance.reserved import NEWEST, parse_minor, reserved_formats, reserved_infos
+from kgp.io.vcf.conformance.rules import Rule, compile_once, make_rules
+from kgp.io.vcf.conformance.sv import check_intervals, check_structural
 from kgp.io.vcf.header import VcfHeader
-from kgp.io.vcf.oddities import Oddity
-from kgp.io.vcf.reserved import NEWEST, parse_minor, reserved_formats, reserved_infos
 from kgp.transforms.calls import parse_genotype
 
 _SPACE = re.compile(r"[ \t-\r]")

@@ -17,10 +17,10 @@ What can't be loaded is not looked for here: the parser rejects it, with its rea
 
 from __future__ import annotations
 
-from kgp.io.vcf.conformance_header import Finding, check_header
-from kgp.io.vcf.conformance_line import LineChecker
-from kgp.io.vcf.conformance_order import OrderChecker, count_at_seams, needs_line_end
-from kgp.io.vcf.oddities import Oddity
+from kgp.io.vcf.conformance.header import Finding, check_header
+from kgp.io.vcf.conformance.line import LineChecker
+from kgp.io.vcf.conformance.oddities import Oddity
+from kgp.io.vcf.conformance.order import OrderChecker, count_at_seams, needs_line_end
 
 __all__ = [
     "Finding",

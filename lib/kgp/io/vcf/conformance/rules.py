@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from math import comb
 
+from kgp.io.vcf.conformance.reserved import DECLARED_TYPE, Shape
 from kgp.io.vcf.header import Declaration
-from kgp.io.vcf.reserved import DECLARED_TYPE, Shape
 
 _ENTRIES = {
     "Integer": r"[+-]?[0-9]+",
