@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import kgp
-from kgp.params import EqtlBuild, EqtlExport, LoadExpression, LoadSamples, LoadVariants
+from kgp.params import EqtlBuild, EqtlExport, ExportVcf, LoadExpression, LoadSamples, LoadVariants, Stats
 
 if TYPE_CHECKING:
     from kgp.job import Job
@@ -29,13 +29,13 @@ class JobCommand:
     """A command that runs a job, which is imported only then.
 
     Args:
-        words: the command, as ``("load", "samples")``.
+        words: the command, as ``("load", "samples")`` or ``("stats",)``.
         params: the dataclass of its options.
         place: ``module:name`` of the `Job`.
         summary: one line for --help.
     """
 
-    words: tuple[str, str]
+    words: tuple[str, ...]
     params: type[Any]
     place: str
     summary: str
@@ -55,10 +55,14 @@ JOB_COMMANDS = (
                "genotypes: VCF files into variants"),
     JobCommand(("load", "expression"), LoadExpression, "kgp.jobs.load_expression:LOAD_EXPRESSION",
                "gene expression of an accession into runs, phenotypes and expression"),
+    JobCommand(("stats",), Stats, "kgp.jobs.compute_statistics:COMPUTE_STATISTICS",
+               "allele counts, frequencies and Hardy-Weinberg p of groups of people"),
     JobCommand(("eqtl", "build"), EqtlBuild, "kgp.jobs.build_eqtl_matrices:BUILD_EQTL_MATRICES",
                "a matrix set: genotypes, phenotypes and covariates of the same people in the same order"),
     JobCommand(("eqtl", "export"), EqtlExport, "kgp.jobs.export_eqtl:EXPORT_EQTL",
                "a matrix set as the files that mapping tools read"),
+    JobCommand(("export", "vcf"), ExportVcf, "kgp.jobs.export_vcf:EXPORT_VCF",
+               "a callset, or a part of it, as a VCF file with its index"),
 )
 # fmt: on
 

@@ -12,15 +12,18 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
+
+from deltalake.transaction import AddAction
 
 from kgp import errors
 from kgp.config import Config
 from kgp.errors import ContractError, KgpError, scrub
 from kgp.io.delta import Lake
+from kgp.io.parts import TARGET_ROWS, TablePart
 from kgp.io.splits import SplitRows
 from kgp.params import SessionParams
 from kgp.session import get_session
@@ -190,6 +193,19 @@ class Context:
         self._declared(table, self._job.reads + self._job.writes)
         return self._lake.read(table)
 
+    def parts(
+        self,
+        table: Table,
+        *,
+        partitions: Mapping[str, Collection[str]] | None = None,
+        span: tuple[int, int] | None = None,
+        ids: Collection[str] | None = None,
+        target_rows: int = TARGET_ROWS,
+    ) -> list[TablePart]:
+        """Parts of a declared table's files that hold the wanted valid rows; see `kgp.io.parts`."""
+        self._declared(table, self._job.reads + self._job.writes)
+        return self._lake.parts(table, partitions=partitions, span=span, ids=ids, target_rows=target_rows)
+
     def measure(self, table: Table, where: str, **expressions: str) -> dict[str, Any]:
         """Aggregates over rows that this job has just written, valid or not yet: name → value."""
         self._declared(table, self._job.writes)
@@ -200,10 +216,22 @@ class Context:
         self._declared(table, self._job.reads + self._job.writes)
         return self._lake.version(table)
 
-    def replace(self, table: Table, rows: DataFrame | SplitRows, ids: Iterable[str]) -> int:
+    def replace(
+        self, table: Table, rows: DataFrame | SplitRows[Any], ids: Iterable[str], *, by_spark: bool = False
+    ) -> int:
         """Replace the rows of some ledger ids of a declared table in one commit; returns the rows written."""
         self._declared(table, self._job.writes)
-        return self._lake.replace(table, rows, ids, note=f"kgp {self._job.name}")
+        return self._lake.replace(table, rows, ids, note=f"kgp {self._job.name}", by_spark=by_spark)
+
+    def path(self, table: Table) -> str:
+        """Where tasks write the files of a declared table, for `commit`."""
+        self._declared(table, self._job.writes)
+        return self._lake.path(table)
+
+    def commit(self, table: Table, written: Sequence[AddAction], ids: Iterable[str]) -> int:
+        """Put files that tasks have written in the place of the rows of some ledger ids; returns their rows."""
+        self._declared(table, self._job.writes)
+        return self._lake.commit(table, written, ids, note=f"kgp {self._job.name}")
 
     def remove_debris(self) -> dict[str, list[str]]:
         """Remove from the tables that this job writes what their ledger does not name: table → ledger ids."""

@@ -26,12 +26,13 @@ _HEAD = """\
 Every Delta table of a lake, at `<lake>/<table>`. Written by `make docs` from `lib/kgp/tables` and
 `lib/kgp/terms.py`: change those, not this page. `kgp describe TABLE` prints the same on a terminal.
 
-Coordinates are 0-based and half-open, as in BED; VCF's POS is `start + 1`. `end` and `offset` are words of SQL: write
-them in double quotes (DuckDB) or backticks (Spark).
+Coordinates are 0-based and half-open, as in BED; VCF's POS is `start + 1`. `end`, `offset` and `group` are words of
+SQL: write them in double quotes (DuckDB) or backticks (Spark).
 
-Rows count only where their ledger names them: a row with a `load_id` that is not in `loads`, or a `matrix_id` that is
-not in `eqtl_matrices`, is what a run that was cut off left behind. `kgp query` does not show such rows, and the next
-run removes them.
+Rows count only where their ledger names them: a row with a `load_id` that is not in `loads`, a `statistics_id` that
+is not in `statistics`, or a `matrix_id` that is not in `eqtl_matrices`, is what a run that was cut off left behind.
+`kgp query` does not show such rows, and the next run removes them. `kgp query` adds `is_stale` to `statistics` and
+`allele_statistics`: whether the people or the loads have changed since.
 
 | table | one row per | key | partitioned by |
 | --- | --- | --- | --- |

@@ -17,14 +17,16 @@ from kgp.errors import UsageError
 from kgp.params import (
     EqtlBuild,
     EqtlExport,
+    ExportVcf,
     LoadExpression,
     LoadSamples,
     LoadVariants,
     Region,
     SessionParams,
+    Stats,
 )
 
-KINDS = (LoadSamples, LoadVariants, LoadExpression, EqtlBuild, EqtlExport, SessionParams)
+KINDS = (LoadSamples, LoadVariants, LoadExpression, Stats, EqtlBuild, EqtlExport, ExportVcf, SessionParams)
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 VARIANTS = {"callset": "phase3", "build": "GRCh37", "vcf": ("a.vcf",)}

@@ -63,7 +63,7 @@ def test_keys_and_partitions_are_never_null(table: Table) -> None:
 @tables
 def test_rows_are_valid_by_a_ledger_or_the_table_is_written_whole(table: Table) -> None:
     if table.ledger is None:
-        assert table.name in ("loads", "eqtl_matrices", "samples")
+        assert table.name in ("loads", "eqtl_matrices", "samples", "statistics")
     else:
         assert TABLES[table.ledger].key == (table.ledger_column,)
         assert table.ledger_column in table.required

@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake.transaction import AddAction
 
 from kgp.errors import CheckError, ContractError, LakeError
 from kgp.io.deltalog import ids_by_file, remove_files
 from kgp.io.direct import WRITTEN, check_rows, from_json, write_action_batches, write_split
+from kgp.io.parts import TARGET_ROWS, TablePart, plan_parts
 from kgp.io.splits import SplitRows, map_splits
 from kgp.table import Table, conform
 from kgp.tables import TABLES
@@ -174,13 +176,26 @@ class Lake:
         known = sorted(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
         return rows.where(rows[column].isin(known))
 
+    def parts(
+        self,
+        table: Table,
+        *,
+        partitions: Mapping[str, Collection[str]] | None = None,
+        span: tuple[int, int] | None = None,
+        ids: Collection[str] | None = None,
+        target_rows: int = TARGET_ROWS,
+    ) -> list[TablePart]:
+        """Parts of files that hold the wanted valid rows, for tasks that read them; see `kgp.io.parts`."""
+        return plan_parts(self, table, partitions=partitions, span=span, ids=ids, target_rows=target_rows)
+
     def replace(
         self,
         table: Table,
-        rows: DataFrame | SplitRows,
+        rows: DataFrame | SplitRows[Any],
         ids: Iterable[str] | None,
         *,
         note: str = "",
+        by_spark: bool = False,
     ) -> int:
         """Put `rows` in the place of the rows of some ledger ids, in one commit.
 
@@ -191,6 +206,7 @@ class Lake:
             rows: exactly the table's columns; every row has one of the ids. `SplitRows` come in order.
             ids: values of the table's ledger column whose rows are replaced; None replaces the whole table.
             note: kept in the commit.
+            by_spark: let Spark's own Delta writer write them, for catalogs that own their tables' files: slower by far.
 
         Returns:
             rows written.
@@ -201,6 +217,8 @@ class Lake:
         root = self.path(table)
         shaped = rows if isinstance(rows, SplitRows) else conform(rows, table)
         self.create(table)
+        if by_spark:
+            return self._replace_by_spark(table, self._as_frame(table, shaped), ids, note)
         if isinstance(shaped, SplitRows):
             write_one = partial(write_split, function=shaped.function, table=table, root=root)
             actions = map_splits(self.spark, shaped.splits, write_one, WRITTEN)
@@ -208,7 +226,40 @@ class Lake:
             if table.sort_by:
                 shaped = shaped.sortWithinPartitions(*table.partition_by, *table.sort_by)
             actions = shaped.mapInArrow(partial(write_action_batches, table=table, root=root), WRITTEN)
-        written = [from_json(row.action) for row in actions.collect()]
+        return self.commit(table, [from_json(row.action) for row in actions.collect()], ids, note=note)
+
+    def _as_frame(self, table: Table, rows: DataFrame | SplitRows[Any]) -> DataFrame:
+        if isinstance(rows, SplitRows):
+            return map_splits(self.spark, rows.splits, rows.function, table.spark_schema)
+        return rows
+
+    def _replace_by_spark(self, table: Table, rows: DataFrame, ids: Iterable[str] | None, note: str) -> int:
+        before = self.version(table)
+        writer = rows.sortWithinPartitions(*table.partition_by, *table.sort_by).write.format("delta")
+        writer = writer.mode("overwrite").option("userMetadata", note)
+        if ids is not None and table.ledger_column is not None:
+            writer = writer.option("replaceWhere", in_list(table.ledger_column, ids))
+        writer.save(self.path(table))
+        history = DeltaTable(self.path(table)).history(1)[0]
+        if history["version"] == before:
+            return 0
+        return int(history["operationMetrics"]["numOutputRows"])
+
+    def commit(
+        self, table: Table, written: Sequence[AddAction], ids: Iterable[str] | None, *, note: str = ""
+    ) -> int:
+        """Put files that tasks have written in the place of the rows of some ledger ids, in one commit.
+
+        Args:
+            table: the table; it is created where missing.
+            written: add-actions of the files, which lie at the table's path.
+            ids: as in `replace`.
+            note: kept in the commit.
+
+        Returns:
+            rows in the files.
+        """
+        self.create(table)
         with self._commit_lock():
             delta = DeltaTable(self.path(table))
             old = remove_files(delta, table.ledger_column, None if ids is None else set(ids))

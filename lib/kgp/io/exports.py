@@ -7,6 +7,7 @@ the directory as it was.
 from __future__ import annotations
 
 import filecmp
+import glob
 import hashlib
 import json
 import os
@@ -96,11 +97,8 @@ class ExportDirectory:
     @contextmanager
     def aside(self) -> Iterator[Path]:
         """A directory in which files are written under their own names before they are put in place."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for left in self.path.glob(f"{_ASIDE}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=self.path) as directory:
-            yield Path(directory)
+        with aside_in(self.path, _ASIDE) as directory:
+            yield directory
 
     def put_in_place(
         self, aside: Path, rows: dict[str, int], export_format: str, version: str, commands: list[str]
@@ -153,6 +151,21 @@ class ExportDirectory:
                 "It is no manifest of kgp.", where=str(self.path / MANIFEST), mend="Give another --out."
             ) from problem
         return manifest
+
+
+@contextmanager
+def aside_in(directory: Path, prefix: str) -> Iterator[Path]:
+    """A directory for what is not finished, beside where it will lie; what a run that was cut off left there goes.
+
+    Args:
+        directory: where the finished files will lie; it is made where missing.
+        prefix: beginning of the names of such directories; nobody else's begins so.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for left in directory.glob(f"{glob.escape(prefix)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=directory) as aside:
+        yield Path(aside)
 
 
 def total_size(files: Iterable[ExportedFile]) -> int:

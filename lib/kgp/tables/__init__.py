@@ -7,9 +7,11 @@ from kgp.tables.expression import EXPRESSION, PHENOTYPES, RUNS
 from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
 from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES
 from kgp.tables.people import CALLSET_SAMPLES, SAMPLES
+from kgp.tables.statistics import ALLELE_STATISTICS, STATISTICS
 from kgp.tables.variants import VARIANTS
 
 __all__ = [
+    "ALLELE_STATISTICS",
     "ALL_TABLES",
     "CALLSET_SAMPLES",
     "EQTL_COVARIATES",
@@ -23,6 +25,7 @@ __all__ = [
     "QUARANTINE",
     "RUNS",
     "SAMPLES",
+    "STATISTICS",
     "TABLES",
     "VARIANTS",
 ]
@@ -34,6 +37,8 @@ ALL_TABLES: tuple[Table, ...] = (
     SAMPLES,
     CALLSET_SAMPLES,
     VARIANTS,
+    STATISTICS,
+    ALLELE_STATISTICS,
     RUNS,
     PHENOTYPES,
     EXPRESSION,

@@ -9,7 +9,8 @@ LOADS = Table(
     grain="load of one file",
     required=(
         "load_id", "target", "subject", "path", "content_id", "selection", "reader", "reader_reason", "versions",
-        "rows_in", "rows_out", "rows_quarantined", "alleles_out", "warnings", "seconds", "loaded_at",
+        "rows_in", "rows_out", "rows_quarantined", "alleles_out", "warnings", "warned_at", "seconds",
+        "loaded_at",
     ),
     optional=("size", "build"),
     key=("load_id",),
@@ -31,6 +32,6 @@ QUARANTINE = Table(
     name="quarantine",
     grain="record that could not be loaded",
     required=("load_id", "path", "offset", "reason", "line"),
-    key=("load_id", "offset"),
+    key=("load_id", "path", "offset"),
     checks={"offset_not_negative": "`offset` >= 0"},
 )

@@ -12,7 +12,8 @@ VARIANTS = Table(
         "source_contig", "ref",
     ),
     optional=(
-        "alt", "vcf_id", "rsid", "qual", "ac", "an", "af", "n_missing", "filters", "info",
+        "alt", "vcf_id", "rsid", "qual", "ac", "an", "af", "n_missing", "n_het", "n_hom_alt", "hwe_p",
+        "filters", "info",
         "dosages", "expected_dosages", "calls", "formats",
     ),
     key=("load_id", "record_id", "alt_index"),
@@ -23,6 +24,7 @@ VARIANTS = Table(
         "alt_where_numbered": "(alt IS NULL) = (alt_index = 0)",
         "ac_within_an": "ac IS NULL OR (ac >= 0 AND ac <= an)",
         "af_is_fraction": "af IS NULL OR (af >= 0 AND af <= 1)",
+        "hwe_p_is_probability": "hwe_p IS NULL OR (hwe_p >= 0 AND hwe_p <= 1)",
     },
     sort_by=("start", "record_id", "alt_index"),
 )  # fmt: skip
