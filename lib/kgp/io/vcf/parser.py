@@ -32,8 +32,6 @@ REJECTS_SCHEMA = pa.schema(
 
 TORN = "A part of the line is lost in damaged text beside it"
 LONGEST_LINE = 64 << 20
-# Slices that rows of two batches are put in order by; where they alternate more often, they are copied.
-_MOST_SLICES = 32
 
 _NUMBER = re.compile(
     r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf(?:inity)?|nan)", re.I
@@ -87,7 +85,12 @@ class Parsed:
 def parse_chunk(chunk: Chunk, layout: Layout) -> Parsed:
     """Parse the lines of a chunk that are in the selection; header lines are passed over."""
     lines = chunk_lines(chunk, layout)
-    plain, is_plain, sites = read_plain_lines(chunk.data, lines.starts, lines.ends, lines.offsets, layout)
+    whole = np.flatnonzero(~lines.is_torn & (lines.ends - lines.starts <= LONGEST_LINE))
+    plain, is_plain_of_whole, sites = read_plain_lines(
+        chunk.data, lines.starts[whole], lines.ends[whole], lines.offsets[whole], layout
+    )
+    is_plain = np.zeros(len(lines.starts), dtype=bool)
+    is_plain[whole] = is_plain_of_whole
     others = np.flatnonzero(~is_plain & ~lines.is_torn)
     batch, rejects = _parse_lines(chunk, lines, others, layout)
     for line in np.flatnonzero(lines.is_torn).tolist():
@@ -156,7 +159,6 @@ def _parse_lines(
     """Parse some lines of a chunk one by one."""
     if not len(which):
         return None, []
-    has_odd_bytes = not chunk.data.isascii() or b"\0" in chunk.data
     rejects: list[Reject] = []
     drafts: list[_Draft] = []
     for begin, end, offset in zip(
@@ -168,7 +170,7 @@ def _parse_lines(
             continue
         line = chunk.data[begin:end]
         try:
-            drafts.append(_read_line(line, offset, (begin, end), layout, has_odd_bytes=has_odd_bytes))
+            drafts.append(_read_line(line, offset, (begin, end), layout))
         except _BadLineError as problem:
             rejects.append(Reject(offset, str(problem), line))
 
@@ -184,36 +186,31 @@ def _parse_lines(
 
 
 def _in_file_order(plain: pa.RecordBatch | None, others: pa.RecordBatch | None) -> list[pa.RecordBatch]:
-    """The rows of both, each in file order already, in slices where they take turns."""
+    """The rows of both, each in file order already."""
     if plain is None or others is None:
         return [batch for batch in (plain, others) if batch is not None]
-    ids = np.concatenate([np.array(batch["record_id"]) for batch in (plain, others)])
-    order = np.argsort(ids, kind="stable")
+    order = np.argsort(np.concatenate([np.array(plain["record_id"]), np.array(others["record_id"])]), kind="stable")
     is_plain = order < len(plain)
     cuts = np.flatnonzero((np.diff(order) != 1) | np.diff(is_plain)) + 1
-    if len(cuts) > _MOST_SLICES:
-        table = pa.Table.from_batches([plain, others]).take(pa.array(order))
-        batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
-        return batches
     slices = []
     for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True):
         first = int(order[begin])
         batch, first = (plain, first) if first < len(plain) else (others, first - len(plain))
         slices.append(batch.slice(first, int(end - begin)))
-    return slices
+    # Whole stretches are copied; to take row by row would cost more than to parse them.
+    batches: list[pa.RecordBatch] = pa.Table.from_batches(slices).combine_chunks().to_batches()
+    return batches
 
 
-def _read_line(
-    line: bytes, offset: int, place: tuple[int, int], layout: Layout, *, has_odd_bytes: bool
-) -> _Draft:
+def _read_line(line: bytes, offset: int, place: tuple[int, int], layout: Layout) -> _Draft:
     """The site columns of a line."""
     fields = line.split(b"\t", 9)
     site = [field.decode("utf-8", errors="replace") for field in fields[:8]]
     if not line.strip():
         raise _BadLineError("The line is blank, but not empty")
-    if has_odd_bytes:
-        if b"\0" in line:
-            raise _BadLineError(f"The line has a NUL byte at byte {line.index(0)}")
+    if b"\0" in line:
+        raise _BadLineError(f"The line has a NUL byte at byte {line.index(0)}")
+    if not line.isascii():
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as problem:

@@ -57,26 +57,25 @@ def read_plain_lines(
 
 def _cut(
     data: bytes, starts: Int64s, ends: Int64s, n_samples: int
-) -> tuple[list[int], list[bytes], list[bytes]]:
-    """Lines that have the length and the separators of plain ones: number, site columns, sample columns."""
+) -> tuple[list[int], list[bytes], list[memoryview]]:
+    """Lines that may be plain by where FORMAT stands: number, columns before it, sample columns with the line end."""
     width = 4 * n_samples
-    lines: list[int] = []
-    sites: list[bytes] = []
-    cells: list[bytes] = []
-    for line, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-        begin = end - width + 1
-        site_end = begin - len(_FORMAT)
-        # With the line end as last byte, so that all lines have the same width.
-        if (
-            site_end > start
-            and data.startswith(_FORMAT, site_end)
-            and data.startswith(b"\n", end)
-            and data.count(b"\t", start, site_end) == 7
-        ):
-            lines.append(line)
-            sites.append(data[start:site_end])
-            cells.append(data[begin : end + 1])
-    return lines, sites, cells
+    begins = ends - width + 1
+    site_ends = begins - len(_FORMAT)
+    text = np.frombuffer(data, dtype=np.uint8)
+    # A line without line end, or with two bytes of it, is none: all lines have the same width.
+    fits = (site_ends > starts) & (ends < len(text))
+    fits[fits] = text[ends[fits]] == ord("\n")
+    for place, byte in enumerate(_FORMAT):
+        fits[fits] = text[site_ends[fits] + place] == byte
+    lines = np.flatnonzero(fits)
+    view = memoryview(data)
+    spans = zip(starts[lines].tolist(), site_ends[lines].tolist(), begins[lines].tolist(), strict=True)
+    sites, cells = [], []
+    for start, site_end, begin in spans:
+        sites.append(data[start:site_end])
+        cells.append(view[begin : begin + width])
+    return lines.tolist(), sites, cells
 
 
 def _to_batch(sites: Sequence[bytes], offsets: Int64s, calls: PlainCalls, layout: Layout) -> pa.RecordBatch:
