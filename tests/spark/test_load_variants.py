@@ -12,13 +12,15 @@ from typing import Any, ClassVar
 
 import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 
 from kgp.config import Config, load_config
 from kgp.errors import BuildError, InputError, LakeError
 from kgp.io.delta import Lake
 from kgp.job import Context, Progress, Report, run_job
+from kgp.jobs.load_samples import LOAD_SAMPLES
 from kgp.jobs.load_variants import LOAD_VARIANTS
-from kgp.params import LoadVariants
+from kgp.params import LoadSamples, LoadVariants
 from kgp.tables import ALL_TABLES, CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, VARIANTS
 
 HEADER = (
@@ -316,3 +318,69 @@ def test_a_token_in_the_url_is_neither_kept_nor_shown(
     for text in (seen.out, seen.err, str(strict.value), repr(report.as_dict()), repr(content(lake))):
         assert "CANARY" not in text
     assert lake.fetch(LOADS)["path"].to_pylist() == [f"http://127.0.0.1:{server.server_port}/a.vcf"]
+
+
+def test_a_part_of_the_samples(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
+    """Their order is the callset's, the counts are theirs; whoever is unknown is named with the nearest."""
+    rows = ("22 100 . A C . . AC=3 GT 0|1 1|1 0|0", "22 200 . A C,G . . . GT:DP 0|1:3 ./2:4 .:5")
+    path = write_vcf(tmp_path / "a.vcf", *rows, samples=("HG00096", "HG00097", "HG00099"))
+    with pytest.raises(InputError, match=r"has no sample HG00098 \(perhaps HG0009\d or HG0009\d\)"):
+        load(path, samples="HG00098")
+    assert load(path, samples="HG00099,HG00097").changed
+    assert lake.fetch(CALLSET_SAMPLES)["sample_id"].to_pylist() == ["HG00099", "HG00097"]
+    table = lake.fetch(VARIANTS).sort_by([("start", "ascending"), ("alt_index", "ascending")])
+    assert table["dosages"].to_pylist() == [[0, 2], [None, None], [None, None]]
+    assert table["ac"].to_pylist() == [2, 0, 1]
+    assert table["an"].to_pylist() == [4, 1, 1]
+    assert dict(table["info"][0].as_py()) == {"AC": "3"}, "INFO stays what the file says"
+    assert dict(table["formats"][1].as_py()) == {"DP": ["5", "4"]}
+    assert not load(path, samples="HG00099,HG00097").changed
+    with pytest.raises(LakeError):
+        load(path)
+
+
+def test_sparks_own_writer_writes_the_same(lake: Lake, load: Callable[..., Report], tmp_path: Path) -> None:
+    rows = (
+        "22 300 rs1 A C 9 PASS AC=3 GT 0|1 1|1",
+        "22 100 . A C,G . . . GT:DP 0/1:3 ./2:4",
+        "22 x . A C . . . GT . .",
+    )
+    path = write_vcf(tmp_path / "a.vcf", *rows)
+    load(path, writer="direct")
+    direct = content(lake)
+    load(path, writer="spark", callset="d")
+    both = content(lake)
+    for name in ("variants", "quarantine"):
+        own = {"load_id": None, "callset": None}
+        by_spark = [row | own for row in both[name] if row not in direct[name]]
+        assert by_spark == [row | own for row in direct[name]]
+    assert len(both["variants"]) == 6
+    delta = DeltaTable(lake.path(VARIANTS))
+    assert delta.history(1)[0]["operation"] == "WRITE"
+    assert "numOutputRows" in delta.history(1)[0]["operationMetrics"], "Spark counts its rows in the log"
+    assert delta.protocol().min_reader_version == 1
+
+
+def test_hardy_weinberg_on_x_is_that_of_women(
+    lake: Lake, load: Callable[..., Report], config: Config, tmp_path: Path
+) -> None:
+    """Men are coded 0|1 by mistake here: they must not count. Without a panel nothing is guessed, and it is said."""
+    people = [f"HG{n}" for n in range(1, 9)]
+    row = "X 5000000 . A C . . . GT 0|1 0|1 0|1 0|1 0|0 1|1 0|0 1|1"
+    path = write_vcf(
+        tmp_path / "a.vcf", row, "X 70000 . A C . . . GT 0|1 0|1 0|1 0|1 0|0 1|1 0|0 1|1", samples=people
+    )
+    report = load(path)
+    assert any("1 x Hardy-Weinberg on X left out: sexes unknown" in note for note in report.notes)
+    assert sorted(lake.fetch(VARIANTS)["hwe_p"].to_pylist(), key=str) == [pytest.approx(1.0), None]
+    panel = tmp_path / "people.panel"
+    lines = [f"{name}\tCEU\tEUR\t{'male' if n < 4 else 'female'}" for n, name in enumerate(people)]
+    panel.write_text("sample\tpop\tsuper_pop\tgender\n" + "\n".join(lines) + "\n")
+    given = config.params(LoadSamples, {"panel": str(panel)})
+    run_job(LOAD_SAMPLES, given, load_config(lake=lake.uri, environ={}), progress=Progress(quiet=True))
+    report = load(path, callset="d")
+    assert not any("left out" in note for note in report.notes)
+    table = lake.fetch(VARIANTS)
+    rows = [one for one in table.to_pylist() if one["callset"] == "d" and one["start"] == 4_999_999]
+    # Of the 8!/(4! 4!) = 70 ways to give four women four copies each of A and C, 6 make no heterozygote: p = 6/70.
+    assert rows[0]["hwe_p"] == pytest.approx(3 / 35)

@@ -129,8 +129,12 @@ def test_options_reach_the_job(ran: list[tuple[Any, ...]]) -> None:
         build="GRCh37",
         contig=("21", "22"),
         region=(),
+        samples=None,
         reader="builtin",
+        writer="auto",
         strict=True,
+        merge=False,
+        absent=None,
         vcf=("a.vcf", "b.vcf"),
     )
 
