@@ -72,7 +72,7 @@ _ALL = (
     # -- where a row comes from
     Term("load_id", STRING, "The load that wrote this row: a key of `loads`."),
     Term("path", STRING, "Where the file was read from."),
-    Term("content_id", STRING, "Identity of the file's content: md5:… or etag:…:size."),
+    Term("content_id", STRING, "Identity of the file's content: md5:…, etag:…:size or modified:…:size."),
     Term("size", BIGINT, "Size of the file.", unit="bytes"),
     Term("target", STRING, "The table that the load fills."),
     Term("subject", STRING, "What the rows belong to: a callset, an expression dataset, or the panel."),

@@ -86,6 +86,8 @@ def test_credentials_stay_out_of_messages():
         ({"Content-MD5": base64.b64encode(hashlib.md5(b"x").digest()).decode(), "size": 1}, "md5"),
         ({"content_settings": {"content_md5": None}, "etag": "0x8D", "size": 12}, "etag:0x8D:12"),
         ({"ETag": '"0x8D"', "size": 12}, "etag:0x8D:12"),
+        ({"Last-Modified": "Mon, 20 Apr 2026", "size": 12}, "modified:Mon, 20 Apr 2026:12"),
+        ({"modify": "20130502", "size": 12}, "modified:20130502:12"),
     ],
 )
 def test_content_id_takes_what_the_server_states(monkeypatch, memory_file, info, expected):

@@ -11,8 +11,9 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,7 +22,10 @@ from fsspec.core import url_to_fs
 
 from kgp.errors import EnvironmentProblem, InputError
 
+READ_AHEAD = 8 << 20
+
 _READ_SIZE = 1 << 20
+_BEHIND_BYTES = 64 << 10
 _WASB = re.compile(
     r"wasbs?://(?P<container>[^@/]+)@(?P<account>[^./]+)\.blob\.core\.windows\.net/(?P<path>.*)"
 )
@@ -66,21 +70,100 @@ def is_local(url: str) -> bool:
     return "://" not in url or url.startswith(("file://", "local://"))
 
 
-def open_binary(url: str, *, block_size: int | None = None) -> BinaryIO:
-    """Open a file for reading bytes, with seek.
+def open_binary(url: str) -> BinaryIO:
+    """Open a file for reading bytes, with seek; of a remote one, megabytes are read ahead.
 
     Args:
         url: local path or fsspec URL.
-        block_size: bytes that a remote file system fetches at a time; its own default where None.
 
     Raises:
         InputError: there is no such file, or it may not be read.
         EnvironmentProblem: the package for this kind of URL is not installed.
     """
-    with _explained(url):
-        fs, path = _resolve(url)
-        options: dict[str, Any] = {} if block_size is None or is_local(url) else {"block_size": block_size}
-        return cast(BinaryIO, fs.open(path, "rb", **options))
+    return _open(url)
+
+
+class RangeReader:
+    """A file read forwards from any byte on, in requests of bounded size and hardly further than is needed.
+
+    Args:
+        url: local path or fsspec URL.
+        end: byte before which all will be wanted: from there on, little is fetched at a time. None: the file's end.
+        step: most bytes of a request to remote storage.
+        on_read: is told the bytes of each request.
+
+    Raises:
+        InputError: there is no such file, or it may not be read.
+        EnvironmentProblem: the package for this kind of URL is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        end: int | None = None,
+        step: int = READ_AHEAD,
+        on_read: Callable[[int], object] | None = None,
+    ) -> None:
+        # FTP knows no cache_type, it reads ahead by its block size.
+        self._file = _open(url) if is_local(url) else _open(url, cache_type="none", block_size=_BEHIND_BYTES)
+        self._url, self._end, self._on_read = url, end, on_read
+        self._step = min(step, _READ_SIZE) if is_local(url) else step
+        self._behind = min(step, _BEHIND_BYTES)
+        self._at = self._file_at = 0
+
+    def seek(self, at: int) -> None:
+        """Go to a byte of the file."""
+        self._at = at
+
+    def read(self, n: int) -> bytes:
+        """The next bytes: `n` at most, and none only at the end of the file."""
+        n = min(n, self._step)
+        if self._end is not None and self._at < self._end:
+            n = min(n, self._end + self._behind - self._at)
+        elif self._end is not None:
+            n = min(n, self._behind)
+            self._behind *= 2
+        with _explained(self._url):
+            data = self._fetch(n)
+        self._at = self._file_at = self._at + len(data)
+        if self._on_read is not None:
+            self._on_read(len(data))
+        return data
+
+    def read_fully(self, n: int) -> bytes:
+        """The next `n` bytes; fewer only at the end of the file."""
+        parts = []
+        while n > 0 and (part := self.read(n)):
+            parts.append(part)
+            n -= len(part)
+        return b"".join(parts)
+
+    def _fetch(self, n: int) -> bytes:
+        try:
+            if self._at != self._file_at:
+                self._file.seek(self._at)
+            return self._file.read(n)
+        except ValueError:
+            if not self._url.startswith(("http://", "https://")):
+                raise
+        # What fsspec says of an HTTP server that gives no parts of a file: then it has to be read from its start.
+        self._file.close()
+        self._file = _open(self._url, block_size=0)
+        n_before = self._at
+        while n_before and (skipped := self._file.read(min(n_before, _READ_SIZE))):
+            n_before -= len(skipped)
+            if self._on_read is not None:
+                self._on_read(len(skipped))
+        return self._file.read(n)
+
+    def __enter__(self) -> RangeReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 def exists(url: str) -> bool:
@@ -113,8 +196,9 @@ def file_size(url: str) -> int:
 def content_id(url: str) -> str:
     """Identity of the file's content, the same wherever the file lies if the MD5 is known.
 
-    ``md5:<hex>`` of a local file and of a remote one whose server states it; else ``etag:<etag>:<size>``;
-    else the file is read once to compute the MD5.
+    ``md5:<hex>`` of a local file and of a remote one whose server states it; else ``etag:<etag>:<size>``; else
+    ``modified:<time>:<size>``, for a part of a file must not cost reading all of it; else the file is read once to
+    compute the MD5.
 
     Raises:
         InputError: there is no such file, or it may not be read.
@@ -128,6 +212,9 @@ def content_id(url: str) -> str:
         etag = info.get("etag") or info.get("ETag")
         if etag and info.get("size") is not None:
             return f"etag:{str(etag).strip(chr(34))}:{info['size']}"
+        modified = info.get("Last-Modified") or info.get("modify")  # HTTP, FTP
+        if modified and info.get("size") is not None:
+            return f"modified:{modified}:{info['size']}"
     digest = hashlib.md5(usedforsecurity=False)
     with open_binary(url) as file:
         while block := file.read(_READ_SIZE):
@@ -144,6 +231,12 @@ def _stated_md5(info: dict[str, Any]) -> str | None:
         return None
     raw = base64.b64decode(stated) if isinstance(stated, str) else bytes(stated)
     return raw.hex() if len(raw) == 16 else None
+
+
+def _open(url: str, **options: object) -> BinaryIO:
+    with _explained(url):
+        fs, path = _resolve(url)
+        return cast(BinaryIO, fs.open(path, "rb", **options))
 
 
 def _resolve(url: str) -> tuple[Any, str]:
