@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from kgp.errors import LakeError
 from kgp.params import Region
@@ -34,7 +35,7 @@ class LoadIdentity:
     selection: Mapping[str, str]
     parser: str
 
-    @property
+    @cached_property
     def load_id(self) -> str:
         """The first 32 hexadecimal digits of the SHA-256 of all parts.
 

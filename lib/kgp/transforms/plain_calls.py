@@ -97,14 +97,12 @@ def _read_block(
         alleles = alleles[:, wanted]
 
     dosages[...] = alleles + (alleles >> np.uint32(16))  # the low byte is the sum of both alleles
-    is_het = dosages == 1
-    is_hom_alt = dosages == 2
-    for row in range(len(words)):
-        counts[0, row] = np.count_nonzero(is_het[row])
-        counts[1, row] = np.count_nonzero(is_hom_alt[row])
+    hets = np.flatnonzero(dosages == 1)
+    ends = np.searchsorted(hets, np.arange(1, len(words) + 1) * dosages.shape[1])
+    counts[0] = np.diff(ends, prepend=0)
+    counts[1] = [np.count_nonzero(row) for row in dosages == 2]
 
-    is_first = alleles.ravel()[np.flatnonzero(is_het)] & _FIRST
-    ends = np.cumsum(counts[0])
+    is_first = alleles.ravel()[hets] & _FIRST
     # Unphased genotypes are written as they stand only where REF comes first: 0/1, not 1/0.
     n_first = np.concatenate(([0], np.cumsum(is_first, dtype=np.int64)))
     n_first_of_row = n_first[ends] - n_first[ends - counts[0]]
