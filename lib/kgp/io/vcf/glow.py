@@ -1,8 +1,9 @@
-"""The glow engine: what Glow's VCF reader returns, mapped to rows of `variants`. Nobody else knows its names.
+"""The glow engine: what Glow's VCF reader returns, mapped to rows of `variants`.
 
-Glow's default reader has defects that make no sound. Two are repaired here: ID and FILTER, which it splits
-at ',', are put together again, and INFO END, which it always leaves null, is taken from `end`. Against the
-others (`find_misread_shapes`) the raw lines are looked at before a file is given to it.
+Glow's default reader has defects that make no sound. Some are repaired here: ID and FILTER, which it splits at ',', are
+put together again, so are the parts of annotations, and INFO END, which it always leaves null, is taken from `end`.
+Against the others the file is looked at before it is given to Glow: `glow_header` its name and header, `glow_guard`
+its lines, by `glow_forms`. No other module knows how Glow calls things.
 """
 
 from __future__ import annotations
@@ -18,28 +19,17 @@ import pyarrow.compute as pc
 from kgp.errors import EnvironmentProblem, FormatError
 from kgp.io.splits import plan_tasks, run_tasks
 from kgp.io.storage import display_url
-from kgp.io.vcf.glow_guard import LineGuard, find_odd_header
+from kgp.io.vcf.glow_forms import FORMAT_KEYS
+from kgp.io.vcf.glow_guard import LineGuard
+from kgp.io.vcf.glow_header import find_odd_header
 from kgp.io.vcf.header import VcfHeader
 from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
 from kgp.tables.variants import VARIANTS
 from kgp.transforms.calls import explain_genotypes
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-# FORMAT keys that Glow's genotype struct calls otherwise; all others keep their id.
-_FORMAT_KEYS = {
-    "depth": "DP",
-    "alleleDepths": "AD",
-    "conditionalQuality": "GQ",
-    "phredLikelihoods": "PL",
-    "genotypeLikelihoods": "GL",
-    "posteriorProbabilities": "GP",
-    "filters": "FT",
-    "haplotypeQualities": "HQ",
-    "expectedAlleleCounts": "EC",
-    "mappingQuality": "MQ",
-}
 _SITE_COLUMNS = (
     "contigName",
     "start",
@@ -113,13 +103,20 @@ def variants_from_glow(rows: DataFrame, layout: Layout) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    infos = [name for name in rows.columns if name.startswith(_INFO)]
-    return rows.select(
+    columns: list[Column | str] = [
         F.monotonically_increasing_id().alias("record_id"),
         *_SITE_COLUMNS,
-        *(F.col(f"`{name}`") for name in infos),
+        *(F.col(f"`{name}`") for name in rows.columns if name.startswith(_INFO)),
         *(F.col(f"genotypes.`{name}`").alias(_GENOTYPE + name) for name in _genotype_fields(rows)),
-    ).mapInArrow(partial(map_batches, layout), VARIANTS.spark_schema)
+    ]
+    # As one struct, since mapInArrow can't find a column that has a dot in its name, as an INFO key may have.
+    return rows.select(F.struct(*columns).alias("row")).mapInArrow(
+        partial(_map_rows, layout), VARIANTS.spark_schema
+    )
+
+
+def _map_rows(layout: Layout, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    return map_batches(layout, (pa.RecordBatch.from_struct_array(batch.column(0)) for batch in batches))
 
 
 def _genotype_fields(rows: DataFrame) -> list[str]:
@@ -286,7 +283,7 @@ def _formats(batch: pa.RecordBatch, layout: Layout) -> Iterator[Formats | None]:
         if name.startswith(_GENOTYPE) and name not in (_CALLS, _PHASED):
             texts = [text or None for text in _texts(batch[name].flatten()).to_pylist()]
             ends = np.cumsum(pc.list_value_length(batch[name]).fill_null(0)).tolist()
-            columns[_FORMAT_KEYS.get(field, field)] = [
+            columns[FORMAT_KEYS.get(field, field)] = [
                 texts[begin:end] for begin, end in zip([0, *ends], ends, strict=False)
             ]
     for row in range(len(batch)):
