@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kgp.errors import FormatError, InputError
-from kgp.io.splits import Split, detect_form, has_end_marker, plan_splits, read_chunks
+from kgp.io.splits import (
+    TARGET_BYTES,
+    Split,
+    detect_form,
+    has_end_marker,
+    plan_splits,
+    read_chunks,
+    task_bytes,
+)
 
 END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -223,6 +231,19 @@ def test_a_broken_block_does_not_move_the_cuts_into_data(tmp_path):
     assert {s.start for s in plan_splits(str(path), n=50)} <= {offset for _, offset in places} | {
         len(stored) - 28
     }
+
+
+@settings(max_examples=200, deadline=None)
+@given(size=st.integers(1, 1 << 40), n_cores=st.integers(1, 512))
+def test_splits_come_in_whole_waves(size, n_cores):
+    """No core waits for another one's last split, none is greater than 32 MiB, none so small that it is not worth it."""
+    n_bytes = task_bytes(size, n_cores)
+    n_splits = -(-size // n_bytes)
+    assert n_bytes <= TARGET_BYTES
+    n_waves = -(-n_splits // n_cores)
+    assert n_waves == max(1, -(-size // (n_cores * TARGET_BYTES)))
+    is_small = size < n_cores * (256 << 10)
+    assert is_small or n_splits > n_waves * n_cores * (1 - n_cores / (256 << 10)) - 1
 
 
 def test_a_missing_file():

@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TARGET_BYTES = 32 << 20
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 16 << 20
 _LEAST_BYTES = 256 << 10
 _CORES_UNKNOWN = 8
 
@@ -75,6 +75,11 @@ class LineCount:
     n: int = 0
     is_open: bool = False
     n_stored: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the stretch has neither text nor damage."""
+        return self.n == 0 and not self.is_open
 
     def add(self, text: bytes) -> None:
         """Text of the stretch."""
@@ -234,9 +239,10 @@ def read_pieces(
     is_skipping = split.start > 0 and split.first_line is None
     n_to_skip = split.first_line or 0
     step = min(max(chunk_bytes, MAX_BLOCK), READ_AHEAD)
+    is_behind = False
     for text, offset, is_own in _read_texts(split, step=step, count=count):
         if isinstance(text, Damage):
-            if count is not None:
+            if count is not None and not is_behind:
                 count.add_damage(is_own=is_own)
             if not is_skipping:
                 yield from collector.close(is_torn=True)
@@ -247,6 +253,7 @@ def read_pieces(
             continue
         if count is not None and is_own:
             count.add(text)
+        is_behind = not is_own  # from here on, the line is open in the stretch of another split
         cut = min(n_to_skip, len(text))
         n_to_skip -= cut
         if is_skipping:
@@ -292,14 +299,17 @@ class _Collector:
 
     def close(self, *, is_torn: bool = False) -> Iterator[Chunk]:
         """Everything, an unfinished line included; `is_torn` where its end is lost."""
-        if self.parts:
-            places = np.zeros(len(self.parts), dtype=np.int64)
-            np.cumsum([len(part) for part in self.parts[:-1]], out=places[1:])
-            is_torn_end = is_torn and not self.parts[-1].endswith(b"\n")
-            offsets = np.array(self.offsets, dtype=np.int64)
-            yield Chunk(b"".join(self.parts), places, offsets, self.is_torn_start, is_torn_end)
-            self.is_torn_start = False
+        parts, offsets, is_torn_start = self.parts, self.offsets, self.is_torn_start
         self.parts, self.offsets, self.size = [], [], 0
+        if not parts:
+            return
+        self.is_torn_start = False
+        places = np.zeros(len(parts), dtype=np.int64)
+        np.cumsum([len(part) for part in parts[:-1]], out=places[1:])
+        is_torn_end = is_torn and not parts[-1].endswith(b"\n")
+        data = b"".join(parts)
+        del parts  # or a long line would be held twice
+        yield Chunk(data, places, np.array(offsets, dtype=np.int64), is_torn_start, is_torn_end)
 
 
 def _read_texts(
@@ -313,9 +323,15 @@ def _read_texts(
     on_read = None if count is None else count.add_stored
     with RangeReader(split.url, end=split.end, step=step, on_read=on_read) as file:
         if split.form == "bgzf":
-            for at, text in read_blocks(file, split.start):
-                if text:
-                    yield text, at << 16, at < end
+            last: bytes | Damage = b""
+            for at, last in read_blocks(file, split.start):
+                if last:
+                    yield last, at << 16, at < end
+            if (
+                last and not isinstance(last, Damage) and not last.endswith(b"\n")
+            ):  # the end marker would be empty
+                at = file_size(split.url)
+                yield Damage(at, "The BGZF file is cut off", b""), at << 16, split.end is None
         elif split.form == "gzip":
             at = 0
             for piece in read_gzip(file):
@@ -343,8 +359,12 @@ def count_cores(spark: SparkSession) -> int:
 
 
 def task_bytes(size: int, n_cores: int) -> int:
-    """Bytes of a split, of `size` in all: about 32 MiB as stored, or less, so that every core has two."""
-    return max(_LEAST_BYTES, min(TARGET_BYTES, size // (2 * n_cores) + 1))
+    """Bytes of a split, of `size` in all: 32 MiB as stored or somewhat less, so that all cores end at the same time.
+
+    More splits than that would not be evened out but paid for: between two tasks a core is idle for a tenth of a second.
+    """
+    n_waves = max(1, math.ceil(size / (n_cores * TARGET_BYTES)))
+    return max(_LEAST_BYTES, math.ceil(size / (n_cores * n_waves)))
 
 
 @dataclass(frozen=True)
