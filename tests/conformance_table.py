@@ -82,7 +82,7 @@ class Notice:
 def read_notice(path: Path) -> Notice:
     """Load a file as a task of the job does, and note what is said of it.
 
-    Left out is what is said of the load and not of the file: that the build does not know a contig, or that sexes are unknown.
+    Left out is what is said of the load and not of the file: contigs that the build does not know, unknown sexes.
     """
     url = str(path)
     try:

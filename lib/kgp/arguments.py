@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import kgp
-from kgp.params import EqtlBuild, EqtlExport, ExportVcf, LoadExpression, LoadSamples, LoadVariants, Stats
+from kgp.params import (
+    EqtlBuild,
+    EqtlExport,
+    ExportVcf,
+    LoadAnnotations,
+    LoadExpression,
+    LoadSamples,
+    LoadVariants,
+    Stats,
+)
 
 if TYPE_CHECKING:
     from kgp.job import Job
@@ -53,6 +62,8 @@ JOB_COMMANDS = (
                "who the people are: panel and pedigree into samples"),
     JobCommand(("load", "variants"), LoadVariants, "kgp.jobs.load_variants:LOAD_VARIANTS",
                "genotypes: VCF files into variants"),
+    JobCommand(("load", "annotations"), LoadAnnotations, "kgp.jobs.load_annotations:LOAD_ANNOTATIONS",
+               "what variants do to genes: annotated sites files into annotations"),
     JobCommand(("load", "expression"), LoadExpression, "kgp.jobs.load_expression:LOAD_EXPRESSION",
                "gene expression of an accession into runs, phenotypes and expression"),
     JobCommand(("stats",), Stats, "kgp.jobs.compute_statistics:COMPUTE_STATISTICS",

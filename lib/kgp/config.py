@@ -157,6 +157,7 @@ def _cast(value: Any, hint: Any, where: str) -> Any:
         if value is None:
             return None
         (hint,) = (a for a in args if a is not type(None))
+        return _cast(value, hint, where)
     try:
         if hint is bool:
             if not isinstance(value, bool):

@@ -155,6 +155,41 @@ class LoadVariants:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadAnnotations:
+    """Options of `kgp load annotations`."""
+
+    section = "load_annotations"
+
+    callset: str = option("callset whose variants the files annotate", metavar="NAME")
+    build: str = option("reference build of the coordinates: NCBI36, GRCh37 or GRCh38", metavar="BUILD")
+    contig: tuple[str, ...] = option("load only this contig; repeat for more", metavar="C")
+    region: tuple[str, ...] = option(
+        "load only records that overlap C:BEG-END (1-based); repeat for more", metavar="C:BEG-END"
+    )
+    strict: bool = option(
+        "fail at the first record that can't be loaded instead of putting it into quarantine"
+    )
+    vcf: tuple[str, ...] = option(
+        "VCF files with CSQ (VEP) or ANN, EFF (snpEff) in INFO, with or without genotypes",
+        metavar="VCF",
+        positional=True,
+    )
+
+    def __post_init__(self) -> None:
+        _check_name(self.callset, "--callset")
+        get_build(self.build)
+        for text in self.region:
+            Region.parse(text)
+        if len(set(self.vcf)) != len(self.vcf):
+            raise UsageError("A VCF file is given twice.", mend="Name each file once.")
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions, parsed."""
+        return tuple(Region.parse(text) for text in self.region)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stats:
     """Options of `kgp stats`."""
 

@@ -212,6 +212,16 @@ _ALL = (
         "Other FORMAT fields as text, a value a sample; null where GT is all.",
         source="VCF FORMAT",
     ),
+    # -- what variants do to genes
+    Term("n", INT, "Place of the annotation in its record.", base="1-based"),
+    Term("annotation_key", STRING, "INFO key that the annotation stands under: CSQ, ANN or EFF."),
+    Term("allele", STRING, "Allele as the annotation names it: of an indel often without its first base."),
+    Term("consequences", TEXTS, "Terms of the consequence (missense_variant).", source="Sequence Ontology"),
+    Term("impact", STRING, "HIGH, MODERATE, LOW or MODIFIER, as the annotating tool judges."),
+    Term("feature_type", STRING, "What the consequence is on: Transcript, RegulatoryFeature, MotifFeature."),
+    Term("feature_id", STRING, "Stable id of the transcript or other feature."),
+    Term("biotype", STRING, "Biotype of the transcript or feature (protein_coding)."),
+    Term("fields", TEXT_BY_NAME, "All fields that are not empty, by the names of the header's description."),
     # -- statistics of groups
     Term(
         "statistics_id",
@@ -232,7 +242,7 @@ _ALL = (
     Term(
         "phenotype_id", STRING, "Measured gene, transcript, miRNA or probe, version kept (ENSG00000100376.7)."
     ),
-    Term("gene_id", STRING, "Stable id of the gene without its version."),
+    Term("gene_id", STRING, "Stable id of the gene without its version; of an annotation, as it has it."),
     Term("gene_name", STRING, "Symbol of the gene."),
     Term("group_id", STRING, "Phenotypes tested together (the transcripts of a gene)."),
     Term("strand", STRING, "+ or -."),

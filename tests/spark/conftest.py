@@ -86,7 +86,7 @@ def load_row(load_id: str, target: str, subject: str, build: str | None, n: int 
     return {
         "load_id": load_id, "target": target, "subject": subject, "path": f"{load_id}.txt", "content_id": load_id,
         "build": build, "selection": {}, "reader": "test", "reader_reason": "test", "versions": {}, "rows_in": n,
-        "rows_out": n, "rows_quarantined": 0, "alleles_out": n, "warnings": {}, "seconds": 0.0,
+        "rows_out": n, "rows_quarantined": 0, "alleles_out": n, "warnings": {}, "warned_at": {}, "seconds": 0.0,
         "loaded_at": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ from kgp.params import (
     EqtlBuild,
     EqtlExport,
     ExportVcf,
+    LoadAnnotations,
     LoadExpression,
     LoadSamples,
     LoadVariants,
@@ -26,7 +27,17 @@ from kgp.params import (
     Stats,
 )
 
-KINDS = (LoadSamples, LoadVariants, LoadExpression, Stats, EqtlBuild, EqtlExport, ExportVcf, SessionParams)
+KINDS = (
+    LoadSamples,
+    LoadVariants,
+    LoadAnnotations,
+    LoadExpression,
+    Stats,
+    EqtlBuild,
+    EqtlExport,
+    ExportVcf,
+    SessionParams,
+)
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 VARIANTS = {"callset": "phase3", "build": "GRCh37", "vcf": ("a.vcf",)}

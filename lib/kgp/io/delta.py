@@ -281,10 +281,10 @@ class Lake:
         """
         key = ", ".join(f'"{name}"' for name in table.key)
         found = self._select(
-            table, f"{key}, count(*) AS n", f"{where} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+            table, f"{key}, count(*) AS n_times", f"{where} GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
         )
         for row in found.to_pylist():
-            raise _repeated_key(table, [row[name] for name in table.key], row["n"])
+            raise _repeated_key(table, [row[name] for name in table.key], row["n_times"])
 
     def measure(self, table: Table, where: str, **expressions: str) -> dict[str, Any]:
         """Aggregates over the written rows of a slice, computed by delta-rs: name → value.

@@ -32,6 +32,10 @@ from kgp.table import Table
 
 # Rows of a row group: small enough that a search by place reads little, large enough to compress.
 ROW_GROUP_ROWS = 10_000
+# What waits to be written, of all files together; beyond it, row groups get shorter.
+PENDING_BYTES = 128 << 20
+# Files that are open at the same time. Rows in order need one; a file of a contig that comes back later is another one.
+MOST_OPEN = 64
 WRITTEN = "action string"
 # Hive's escapes in directory names, as Spark writes them.
 _ESCAPED = set("\"#%'*/:=?\\{[]^") | {chr(n) for n in range(0x20)} | {"\x7f"}
@@ -49,6 +53,7 @@ class TableWriter:
         self._table = table
         self._root = root
         self._files: dict[tuple[str | None, ...], _OpenFile] = {}
+        self._finished: list[_OpenFile] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take rows with the table's columns, in any order of columns, in the order wanted within a partition.
@@ -64,9 +69,12 @@ class TableWriter:
             raise ContractError(f"The rows do not have its shape: {strange}.", where=f"table {table.name}")
         rows = pa.Table.from_batches([batch]).select(list(table.columns))
         for values, part in _split(rows, table.partition_by):
-            if values not in self._files:
-                self._files[values] = self._open(dict(zip(table.partition_by, values, strict=True)))
-            self._files[values].add(part)
+            # The one that was written to last stands last.
+            file = self._files.pop(values, None) or self._open(values)
+            self._files[values] = file
+            file.add(part)
+        if sum(file.n_bytes for file in self._files.values()) > PENDING_BYTES:
+            max(self._files.values(), key=lambda file: file.n_bytes).flush()
 
     def close(self) -> list[AddAction]:
         """Finish the files; gives an add-action for each.
@@ -75,21 +83,29 @@ class TableWriter:
             ContractError: as `add` does; everything that was written is removed then.
         """
         try:
-            for file in self._files.values():
-                file.finish()
+            while self._files:
+                self._finish_oldest()
+            return [_describe(file, self._table, self._root) for file in self._finished]
         except BaseException:
             self.abort()
             raise
-        return [_describe(file, self._table, self._root) for file in self._files.values()]
 
     def abort(self) -> None:
         """Give up: what was written is removed."""
         for file in self._files.values():
             file.sink.close()
-        discard_files([file.path for file in self._files.values()], self._root)
+        discard_files([file.path for file in [*self._finished, *self._files.values()]], self._root)
 
-    def _open(self, values: dict[str, str | None]) -> _OpenFile:
+    def _finish_oldest(self) -> None:
+        values, file = next(iter(self._files.items()))
+        file.finish()
+        self._finished.append(self._files.pop(values))
+
+    def _open(self, key: tuple[str | None, ...]) -> _OpenFile:
+        if len(self._files) >= MOST_OPEN:
+            self._finish_oldest()
         table = self._table
+        values = dict(zip(table.partition_by, key, strict=True))
         directory = "".join(f"{name}={_escape(value)}/" for name, value in values.items())
         path = f"{directory}part-{uuid.uuid4()}.zstd.parquet"
         sink = fsspec.open(f"{self._root}/{path}", "wb", auto_mkdir=True).open()
@@ -110,26 +126,30 @@ class _OpenFile:
     parquet: ParquetFile
     pending: list[pa.Table] = field(default_factory=list)
     n_pending: int = 0
+    n_bytes: int = 0
 
     def add(self, rows: pa.Table) -> None:
         self.pending.append(rows)
         self.n_pending += rows.num_rows
+        self.n_bytes += rows.nbytes
         while self.n_pending >= ROW_GROUP_ROWS:
-            self._flush()
+            self.flush()
 
     def finish(self) -> None:
         if self.n_pending:
-            self._flush()
+            self.flush()
         self.parquet.close()
         self.sink.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Check and write one row group."""
         rows = pa.concat_tables(self.pending)
         group, rest = rows.slice(0, ROW_GROUP_ROWS), rows.slice(ROW_GROUP_ROWS)
         check_rows(group, self.table)
         self.parquet.write(group.select(self.schema.names).cast(self.schema))
-        self.pending, self.n_pending = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
+        self.pending, self.n_pending, self.n_bytes = (
+            ([rest], rest.num_rows, rest.nbytes) if rest.num_rows else ([], 0, 0)
+        )
 
 
 def write_files(batches: Iterable[pa.RecordBatch], table: Table, root: str) -> list[AddAction]:
@@ -271,8 +291,16 @@ def write_action_batches(
     batches: Iterable[pa.RecordBatch], table: Table, root: str
 ) -> Iterator[pa.RecordBatch]:
     """`write_files` in the shape that a Spark task gives back: one text column `action`."""
-    for action in write_files(batches, table, root):
+    for action in write_files(map(_own_buffers, batches), table, root):
         yield pa.RecordBatch.from_pydict({"action": [to_json(action)]})
+
+
+def _own_buffers(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows in buffers that Arrow C++ has made.
+
+    The JVM leaves the offsets of a list without items away, and pyarrow's `nbytes` of such an array ends the process.
+    """
+    return batch.take(pa.array(range(batch.num_rows), pa.int64()))
 
 
 def write_split(

@@ -35,12 +35,14 @@ class Damage:
         reason: what is wrong with them.
         raw: the bytes; of a broken gzip stream, whose rest is lost, the first 64 KiB.
         offset: record offset of that place.
+        casts_doubt: whether text that came before may be wrong, too: the checksum of a gzip member is behind all of it.
     """
 
     byte: int
     reason: str
     raw: bytes
     offset: int = 0
+    casts_doubt: bool = False
 
     def as_error(self, url: str) -> FormatError:
         """The error of a reader that can't go on."""
@@ -55,6 +57,7 @@ def read_gzip(file: RangeReader) -> Iterator[bytes | Damage]:
     """The text of all members of a gzip file; after a `Damage` nothing comes."""
     at = 0
     member: zlib._Decompress | None = None
+    has_text = False
     while raw := file.read(READ_AHEAD):
         at += len(raw)
         while raw:
@@ -62,16 +65,18 @@ def read_gzip(file: RangeReader) -> Iterator[bytes | Damage]:
                 raw = raw.lstrip(b"\0")  # padding after a member
                 if not raw:
                     break
-                member = zlib.decompressobj(31)
+                member, has_text = zlib.decompressobj(31), False
             try:
                 text = member.decompress(raw, _PIECE)
             except zlib.error:
-                yield Damage(at - len(raw), "The gzip stream is broken", raw[:MAX_BLOCK])
+                reason = "The gzip stream is broken"
+                yield Damage(at - len(raw), reason, raw[:MAX_BLOCK], casts_doubt=has_text)
                 return
             raw = member.unconsumed_tail
             if member.eof:
                 raw, member = member.unused_data, None
             if text:
+                has_text = True
                 yield text
     if member is not None:
         yield Damage(at, "The gzip stream is cut off", b"")
@@ -209,4 +214,6 @@ def _inflate(buffer: bytes, at: int, size: int) -> bytes | None:
         return None
     checksum = int.from_bytes(buffer[trailer : trailer + 4], "little")
     is_whole = len(text) == length and deflate.crc32(text) == checksum
-    return cast(bytes, text) if is_whole else None  # a bytearray: to copy it takes half as long as to inflate it
+    return (
+        cast(bytes, text) if is_whole else None
+    )  # a bytearray: to copy it takes half as long as to inflate it

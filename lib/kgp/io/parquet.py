@@ -22,7 +22,11 @@ _COLUMN = "dosages"
 _MAGIC = b"PAR1"
 _PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
 # Columns whose values rarely repeat: a dictionary of them costs time and is given up in the end.
-_WITHOUT_DICTIONARY = ("start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p")
+_WITHOUT_DICTIONARY = (
+    "start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p", "offset", "line"
+)  # fmt: skip
+# Lines that were rejected may be very long, and pyarrow would keep several copies of the least and of the greatest.
+_WITHOUT_STATISTICS = "line"
 _LEVEL = 1
 
 
@@ -41,7 +45,9 @@ class ParquetFile:
         self._row_groups: list[Struct] = []
         self._n_rows = 0
         self._at = 0
-        self._with_dictionary = [name for name in _leaves(schema) if name not in _WITHOUT_DICTIONARY]
+        leaves = _leaves(schema)
+        self._with_dictionary = [name for name in leaves if name not in _WITHOUT_DICTIONARY]
+        self._with_statistics = [name for name in leaves if name != _WITHOUT_STATISTICS]
 
     def write(self, rows: pa.Table) -> None:
         """Write rows, at least one, as one row group."""
@@ -79,11 +85,11 @@ class ParquetFile:
         footer = write_struct(self._footer)
         self._put(footer + len(footer).to_bytes(4, "little") + _MAGIC)
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | memoryview) -> None:
         self._sink.write(data)
         self._at += len(data)
 
-    def _by_pyarrow(self, rows: pa.Table) -> tuple[bytes, Struct]:
+    def _by_pyarrow(self, rows: pa.Table) -> tuple[memoryview, Struct]:
         """The rows' pages and the footer of a file with nothing but them."""
         buffer = pa.BufferOutputStream()
         with pq.ParquetWriter(
@@ -92,12 +98,13 @@ class ParquetFile:
             compression="zstd",
             compression_level=_LEVEL,
             use_dictionary=self._with_dictionary,
+            write_statistics=self._with_statistics,
         ) as writer:
             if rows.num_rows:
                 writer.write_table(rows, row_group_size=rows.num_rows)
-        data = buffer.getvalue().to_pybytes()
+        data = memoryview(buffer.getvalue())
         size = int.from_bytes(data[-8:-4], "little")
-        footer, _ = read_struct(data[-8 - size : -8])
+        footer, _ = read_struct(bytes(data[-8 - size : -8]))
         return data[len(_MAGIC) : -8 - size], footer
 
 
@@ -111,9 +118,11 @@ def _leaves(schema: pa.Schema) -> list[str]:
 
 def _dosage_pages(rows: pa.Table) -> Pages | None:
     """The pages of the dosages, or None where they do not have the form that numpy writes."""
-    if _COLUMN not in rows.column_names or rows[_COLUMN].null_count:
+    if _COLUMN not in rows.column_names or not _is_array_of_bytes(rows.schema.field(_COLUMN)):
         return None
     column = rows[_COLUMN]
+    if column.null_count:
+        return None
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) != 1 or lengths[0] == 0:
         return None
@@ -127,6 +136,14 @@ def _dosage_pages(rows: pa.Table) -> Pages | None:
         return None
     shape = (rows.num_rows, lengths[0])
     return encode_dosages(values.reshape(shape), None if is_null is None else is_null.reshape(shape), _LEVEL)
+
+
+def _is_array_of_bytes(field: pa.Field) -> bool:
+    """Whether the column has the type and the levels that `kgp.io.dosage_pages` knows."""
+    kind = field.type
+    if not (pa.types.is_list(kind) and pa.types.is_int8(kind.value_type)):
+        return False
+    return bool(field.nullable and kind.value_field.nullable)
 
 
 def _values(array: pa.Array) -> Any:
@@ -152,7 +169,8 @@ def _describe_pages(group: Struct, pages: Pages, at: int) -> None:
             continue
         group[2] = (I64, group[2][1] - meta[6][1] + pages.uncompressed_size)
         if 6 in group:
-            group[6] = (I64, group[6][1] + len(pages.data))  # the nulls' few bytes stay where they are
+            # The nulls' few bytes stay where they are, but no column names them.
+            group[6] = (I64, group[6][1] - meta[7][1] + len(pages.data))
         for field in (12, 13, 16):  # statistics of the nulls
             meta.pop(field, None)
         meta[2] = (LIST, (I32, [_PLAIN, _RLE, _RLE_DICTIONARY]))

@@ -233,6 +233,7 @@ def read_pieces(
     marked as torn in their chunks.
 
     Raises:
+        FormatError: a gzip stream is broken after text of it was given back, for which only its end could vouch.
         InputError: there is no such file, or it may not be read.
     """
     collector = _Collector()
@@ -242,6 +243,8 @@ def read_pieces(
     is_behind = False
     for text, offset, is_own in _read_texts(split, step=step, count=count):
         if isinstance(text, Damage):
+            if text.casts_doubt:
+                raise text.as_error(split.url)
             if count is not None and not is_behind:
                 count.add_damage(is_own=is_own)
             if not is_skipping:
@@ -361,7 +364,7 @@ def count_cores(spark: SparkSession) -> int:
 def task_bytes(size: int, n_cores: int) -> int:
     """Bytes of a split, of `size` in all: 32 MiB as stored or somewhat less, so that all cores end at the same time.
 
-    More splits than that would not be evened out but paid for: between two tasks a core is idle for a tenth of a second.
+    More splits would be paid for, not evened out: between two tasks a core is idle for a tenth of a second.
     """
     n_waves = max(1, math.ceil(size / (n_cores * TARGET_BYTES)))
     return max(_LEAST_BYTES, math.ceil(size / (n_cores * n_waves)))

@@ -18,8 +18,15 @@ def read_struct(data: bytes, at: int = 0) -> tuple[Struct, int]:
     """The struct whose bytes begin at `at`, and the position behind it.
 
     Raises:
-        ValueError: the bytes are no struct, or have a map in it, which Parquet does not use.
+        ValueError: the bytes are no struct, or end within it, or have a map in it, which Parquet does not use.
     """
+    try:
+        return _read_fields(data, at)
+    except (IndexError, struct.error):
+        raise ValueError(f"the bytes end within the struct that begins at byte {at}") from None
+
+
+def _read_fields(data: bytes, at: int) -> tuple[Struct, int]:
     fields: Struct = {}
     number = 0
     while (head := data[at]) != 0:
@@ -53,7 +60,7 @@ def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
             values.append(value)
         return (head & 15, values), at
     if kind == STRUCT:
-        return read_struct(data, at)
+        return _read_fields(data, at)
     raise ValueError(f"wire type {kind} at byte {at}")
 
 

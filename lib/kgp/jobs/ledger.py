@@ -95,15 +95,49 @@ def plan_load(
         selection: what is asked of the file.
         recipe: anything else that the rows depend on; another recipe supersedes.
     """
+    return identify_load(
+        context,
+        url=url,
+        path=place_of(url),
+        size=file_size(url),
+        content=content_id(url),
+        target=target,
+        subject=subject,
+        build=build,
+        selection=selection,
+        recipe=recipe,
+    )
+
+
+def identify_load(
+    context: Context,
+    *,
+    url: str,
+    path: str,
+    size: int,
+    content: str,
+    target: str,
+    subject: str,
+    build: str = "",
+    selection: Mapping[str, str] | None = None,
+    recipe: str = "",
+) -> FileLoad:
+    """Look a content up among the earlier loads of the same target and subject.
+
+    Args:
+        context: of the job.
+        url, path, size: as in `FileLoad`.
+        content: what identifies it.
+        target, subject, build, selection, recipe: as in `plan_load`.
+    """
     parser = f"{PARSER_VERSION}:{recipe}" if recipe else PARSER_VERSION
-    identity = LoadIdentity(target, subject, content_id(url), build, dict(selection or {}), parser)
+    identity = LoadIdentity(target, subject, content, build, dict(selection or {}), parser)
     earlier = [
         EarlierLoad(r["load_id"], r["path"], r["content_id"], r["build"] or "", r["selection"])
         for r in context.fetch(LOADS)
         if r["target"] == target and r["subject"] == subject
     ]
-    path = place_of(url)
-    return FileLoad(url, path, file_size(url), identity, decide_load(identity, path, earlier))
+    return FileLoad(url, path, size, identity, decide_load(identity, path, earlier))
 
 
 def quarantine(context: Context, load: FileLoad, rejects: DataFrame) -> int:

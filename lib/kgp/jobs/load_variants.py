@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kgp.errors import BuildError, InputError, KgpError, LakeError
 from kgp.genome import ReferenceBuild, check_build, get_build
 from kgp.io.sample_list import find_samples, read_sample_list
 from kgp.io.vcf import Layout, Records, Roots, Selection, VcfHeader, read_header, read_records
+from kgp.io.vcf.merge import read_merged
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load
+from kgp.jobs.merge_variants import plan_merge, read_headers
 from kgp.params import LoadVariants, Writer
 from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, SAMPLES, VARIANTS
 from kgp.transforms.loads import describe_selection
@@ -18,20 +20,19 @@ from kgp.transforms.loads import describe_selection
 def run(context: Context, params: LoadVariants) -> Report:
     """Load the files one after the other; each is whole, or not there."""
     build = get_build(params.build)
-    _check_callset_build(context, params.callset, build)
+    check_callset_build(context, params.callset, build)
     total = LoadCounts(0, 0, 0, 0, {})
     notes: list[str] = []
     bytes_read: list[int | None] = []
     changed = False
-    for url in params.vcf:
-        load = _plan(context, url, params, build)
+    for load in _plan(context, params, build):
         if load.is_done:
             context.progress.say(f"{load.path} is already loaded, nothing to do")
             continue
         counts, n_read = _load_file(context, load, params, build)
         changed = True
-        total = _add(total, counts)
-        notes += [f"{load.path}: {_describe_warning(what, counts)}" for what in sorted(counts.warnings)]
+        total = add_counts(total, counts)
+        notes += [f"{load.path}: {describe_warning(what, counts)}" for what in sorted(counts.warnings)]
         if counts.rows_quarantined:
             notes.append(f"{load.path}: {counts.rows_quarantined:,} records went into quarantine")
         bytes_read.append(n_read)
@@ -60,18 +61,24 @@ def _select(params: LoadVariants, build: ReferenceBuild) -> Selection:
     return Selection(contigs=params.contig, regions=params.regions).in_build(build)
 
 
-def _plan(context: Context, url: str, params: LoadVariants, build: ReferenceBuild) -> FileLoad:
-    selection = _select(params, build)
-    return plan_load(
-        context,
-        url,
-        target=VARIANTS.name,
-        subject=params.callset,
-        build=build.name,
-        selection=describe_selection(
-            selection.contigs, selection.regions, strict=params.strict, samples=_chosen(params)
-        ),
+def _plan(context: Context, params: LoadVariants, build: ReferenceBuild) -> Iterator[FileLoad]:
+    """The loads to do, each looked up in the ledger when its turn comes."""
+    chosen = _select(params, build)
+    selection = describe_selection(
+        chosen.contigs, chosen.regions, strict=params.strict, samples=_chosen(params)
     )
+    if params.merge:
+        yield plan_merge(context, params, build=build.name, selection=selection)
+        return
+    for url in params.vcf:
+        yield plan_load(
+            context,
+            url,
+            target=VARIANTS.name,
+            subject=params.callset,
+            build=build.name,
+            selection=selection,
+        )
 
 
 def _chosen(params: LoadVariants) -> tuple[str, ...] | None:
@@ -84,10 +91,12 @@ def _load_file(
 ) -> tuple[LoadCounts, int | None]:
     """What became of the records, and how many bytes were read where an index told which."""
     began = context.seconds
-    header = read_header(load.url)
+    merged = read_headers(load, params) if params.merge else None
+    header = read_header(load.url) if merged is None else merged.header
     # UCSC's hg19 has another mitochondrial genome than GRCh37 has: that counts only where rows lie on it.
-    nuclear = {c: n for c, n in header.contig_lengths.items() if not build.is_mitochondrial(c)}
-    check_build(build, where=load.path, declared_lengths=nuclear, assemblies=header.contig_assemblies)
+    for one in (header,) if merged is None else merged.headers:
+        nuclear = {c: n for c, n in one.contig_lengths.items() if not build.is_mitochondrial(c)}
+        check_build(build, where=load.path, declared_lengths=nuclear, assemblies=one.contig_assemblies)
     chosen = _chosen(params)
     if chosen is not None:
         find_samples(chosen, header.samples, f"file {load.path}")
@@ -98,12 +107,19 @@ def _load_file(
     )  # fmt: skip
     roots = Roots(context.path(VARIANTS), context.path(QUARANTINE))
     with context.progress.step(f"loading {load.path} ({len(header.samples):,} samples)"):
-        records = read_records(
-            context.spark, load.url, header, layout, roots,
-            reader=params.reader, strict=params.strict, writes=params.writer != "spark",
+        records = (
+            read_merged(
+                context.spark, merged, layout, roots, params.absent, path=load.path,
+                strict=params.strict, writes=params.writer != "spark",
+            )
+            if merged is not None and params.absent is not None
+            else read_records(
+                context.spark, load.url, header, layout, roots,
+                reader=params.reader, strict=params.strict, writes=params.writer != "spark",
+            )
         )  # fmt: skip
         try:
-            _check(load, header, build, records, strict=params.strict)
+            check_records(load, header, build, records, strict=params.strict)
         except KgpError:
             records.discard()
             raise
@@ -114,7 +130,7 @@ def _load_file(
     return counts, records.n_read
 
 
-def _check(
+def check_records(
     load: FileLoad, header: VcfHeader, build: ReferenceBuild, records: Records, *, strict: bool
 ) -> None:
     """Everything that can refuse the rows that tasks have written, before they are committed.
@@ -165,7 +181,8 @@ def _write(
     )
 
 
-def _describe_warning(what: str, counts: LoadCounts) -> str:
+def describe_warning(what: str, counts: LoadCounts) -> str:
+    """One warning of a load, with its count and the place of the first."""
     places = counts.warned_at.get(what)
     return f"{counts.warnings[what]:,} x {what}" + (f", first at offset {places[0]:,}" if places else "")
 
@@ -214,7 +231,12 @@ def _sample_rows(
     ]
 
 
-def _check_callset_build(context: Context, callset: str, build: ReferenceBuild) -> None:
+def check_callset_build(context: Context, callset: str, build: ReferenceBuild) -> None:
+    """Refuse a load into a callset that is in another build.
+
+    Raises:
+        BuildError: it is.
+    """
     others = sorted(
         {
             row["build"]
@@ -230,7 +252,8 @@ def _check_callset_build(context: Context, callset: str, build: ReferenceBuild) 
         )
 
 
-def _add(a: LoadCounts, b: LoadCounts) -> LoadCounts:
+def add_counts(a: LoadCounts, b: LoadCounts) -> LoadCounts:
+    """The counts of two loads together, without warnings."""
     return LoadCounts(
         a.rows_in + b.rows_in,
         a.rows_out + b.rows_out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kgp.table import Table
+from kgp.tables.annotations import ANNOTATIONS
 from kgp.tables.expression import EXPRESSION, PHENOTYPES, RUNS
 from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
 from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES
@@ -13,6 +14,7 @@ from kgp.tables.variants import VARIANTS
 __all__ = [
     "ALLELE_STATISTICS",
     "ALL_TABLES",
+    "ANNOTATIONS",
     "CALLSET_SAMPLES",
     "EQTL_COVARIATES",
     "EQTL_GENOTYPES",
@@ -39,6 +41,7 @@ ALL_TABLES: tuple[Table, ...] = (
     VARIANTS,
     STATISTICS,
     ALLELE_STATISTICS,
+    ANNOTATIONS,
     RUNS,
     PHENOTYPES,
     EXPRESSION,

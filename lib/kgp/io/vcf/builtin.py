@@ -7,8 +7,8 @@ split.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from deltalake.transaction import AddAction
@@ -21,8 +21,11 @@ from kgp.io.vcf.findings import Findings, LineWatch
 from kgp.io.vcf.order import IdNumbering
 from kgp.io.vcf.parser import Parsed, Reject, parse_chunk
 from kgp.io.vcf.rows import Layout
+from kgp.table import Table
 from kgp.tables.ledger import QUARANTINE
 from kgp.tables.variants import VARIANTS
+
+_SHOWN_BYTES = 1000
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class SplitTask:
         path: of the file, for `quarantine`.
         roots: where `variants` and `quarantine` lie; None for what is not to be written.
         is_strict: stop at the first line that can't be loaded.
+        table: what is written in the place of `variants`.
+        convert: what makes that table's rows of those of `variants`, and counts what is odd.
     """
 
     layout: Layout
@@ -42,6 +47,8 @@ class SplitTask:
     path: str
     roots: tuple[str | None, str | None]
     is_strict: bool = False
+    table: Table = VARIANTS
+    convert: Callable[[pa.RecordBatch, Findings], pa.RecordBatch] | None = None
 
     def __call__(self, split: Split) -> SplitResult:
         """Parse, write, notice."""
@@ -53,7 +60,7 @@ class SplitTask:
         """The same with lines that come from anywhere; what became of them is put into `result`."""
         writers = [
             None if root is None else TableWriter(table, root)
-            for table, root in zip((VARIANTS, QUARANTINE), self.roots, strict=True)
+            for table, root in zip((self.table, QUARANTINE), self.roots, strict=True)
         ]
         try:
             self._read(pieces, result, *writers)
@@ -88,11 +95,11 @@ class SplitTask:
                 self._notice(piece.data, parsed, watch, found)
                 result.see(piece, parsed)
             for batch in batches:
-                found.add_rows(batch)
+                found.add_rows(batch, self.layout)
                 if variants is not None:
-                    variants.add(batch)
+                    variants.add(batch if self.convert is None else self.convert(batch, found))
             if rejects:
-                result.first_reject = result.first_reject or rejects[0]
+                result.first_reject = result.first_reject or _shortened(rejects[0])
                 if self.is_strict:
                     return
                 if quarantine is not None:
@@ -121,6 +128,11 @@ class SplitTask:
         return pa.RecordBatch.from_pylist(rows, schema=QUARANTINE.arrow_schema)
 
 
+def _shortened(reject: Reject) -> Reject:
+    """The same with the line's beginning: a line may be long, and the driver gets one of each task."""
+    return replace(reject, line=reject.line[:_SHOWN_BYTES])
+
+
 @dataclass
 class SplitResult:
     """What became of a split.
@@ -128,7 +140,7 @@ class SplitResult:
     Args:
         written: add-actions of the files of `variants`, and of those of `quarantine`.
         findings: what was noticed.
-        first_reject: first line that can't be loaded.
+        first_reject: first line that can't be loaded; of the line itself, the beginning.
     """
 
     written: list[list[AddAction]] = field(default_factory=lambda: [[], []])

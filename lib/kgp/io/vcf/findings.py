@@ -29,6 +29,7 @@ from kgp.io.vcf.conformance import (
 from kgp.io.vcf.header import VcfHeader
 from kgp.io.vcf.order import follow_order
 from kgp.io.vcf.parser import Lines
+from kgp.io.vcf.rows import Layout
 
 UNKNOWN_CONTIG = "contig unknown to the build"
 NO_END_MARKER = "BGZF end marker missing"
@@ -110,7 +111,7 @@ class Findings:
             places = self.warned_at.setdefault(kind, [])
             places += offsets[: MOST_PLACES - len(places)]
 
-    def add_rows(self, batch: pa.RecordBatch) -> None:
+    def add_rows(self, batch: pa.RecordBatch, layout: Layout) -> None:
         """Rows that were loaded, in file order: where they lie, and in which order."""
         first_of_record = batch.select(["record_id", "source_contig", "start", "ref", "alt_index"])
         if pc.max(batch["alt_index"]).as_py() > 1:
@@ -126,14 +127,22 @@ class Findings:
             self.last_ends[name] = max(int(ends[mine].max()), self.last_ends.get(name, -1))
         for kind, offset in follow_order(self.order, batch):
             self.warn(kind, offset)
-        has_x = [name for name in contig.dictionary.to_pylist() if name.removeprefix("chr") in ("X", "23")]
-        if has_x and batch["hwe_p"].null_count:
-            left_out = pc.and_(
-                pc.is_in(batch["source_contig"], pa.array(has_x)),
-                pc.and_(pc.is_null(batch["hwe_p"]), pc.greater(batch["n_het"], -1)),
-            )
-            if n := pc.sum(left_out).as_py():
-                self.warn(NO_SEX, batch["record_id"].filter(left_out)[0].as_py(), n)
+        if layout.females is None:
+            self._miss_sexes(batch, layout.reference)
+
+    def _miss_sexes(self, batch: pa.RecordBatch, build: ReferenceBuild) -> None:
+        """Warn about rows that would have a Hardy-Weinberg p if the women were known."""
+        names = [
+            n for n in pc.unique(batch["contig"]).to_pylist() if build.canonical(n) == build.canonical("X")
+        ]
+        if not names:
+            return
+        rows = batch.select(["record_id", "contig", "start", "n_het"])
+        rows = rows.filter(pc.and_(pc.is_in(batch["contig"], pa.array(names)), pc.is_valid(batch["n_het"])))
+        places = zip(rows["contig"].to_pylist(), rows["start"].to_pylist(), strict=True)
+        is_unique = np.array([build.inheritance(*place) == "x" for place in places], dtype=bool)
+        if n := int(is_unique.sum()):
+            self.warn(NO_SEX, int(np.array(rows["record_id"])[is_unique][0]), n)
 
 
 @dataclass
@@ -289,8 +298,10 @@ def put_together(
             total.warn(Oddity.BLANK_LINE.value, part.last_offset, n_blank)
             n_blank = 0
         n_blank += part.n_blank_last
-    n_lines = sum(part.lines.n - part.n_blank for part in parts) + parts[-1].lines.is_open
-    if is_everything and parts[-1].lines.is_open and needs_line_end(header.version):
+    # The last split may have no text: BGZF's end marker alone.
+    is_open = next((part.lines.is_open for part in reversed(parts) if not part.lines.is_empty), False)
+    n_lines = sum(part.lines.n - part.n_blank for part in parts) + is_open
+    if is_everything and is_open and needs_line_end(header.version):
         last = [part.last_offset for part in parts if part.last_offset is not None]
         total.warn(Oddity.NO_LINE_END.value, last[-1] if last else header.offset)
     at_seams = Counter(name for part in parts for name in set(part.edge_ids))

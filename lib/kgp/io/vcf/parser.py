@@ -189,7 +189,9 @@ def _in_file_order(plain: pa.RecordBatch | None, others: pa.RecordBatch | None) 
     """The rows of both, each in file order already."""
     if plain is None or others is None:
         return [batch for batch in (plain, others) if batch is not None]
-    order = np.argsort(np.concatenate([np.array(plain["record_id"]), np.array(others["record_id"])]), kind="stable")
+    order = np.argsort(
+        np.concatenate([np.array(plain["record_id"]), np.array(others["record_id"])]), kind="stable"
+    )
     is_plain = order < len(plain)
     cuts = np.flatnonzero((np.diff(order) != 1) | np.diff(is_plain)) + 1
     slices = []

@@ -118,9 +118,9 @@ def _hwe_p(contig: pa.Array, start: pa.Array, calls: PlainCalls, layout: Layout)
     n_diploid = np.full(len(n_het), calls.dosages.shape[1], dtype=np.int64)
     contigs = np.array(contig.dictionary_encode().indices)
     names = pc.unique(contig).to_pylist()
-    if any(
-        layout.reference.inheritance(name, 0) != "autosomal" for name in names
-    ):  # X begins with a unique part
+    # The middle of X is pseudo-autosomal in no build; its first base is, in NCBI36.
+    middles = [(layout.reference.length(name) or 0) // 2 for name in names]
+    if any(layout.reference.inheritance(*place) != "autosomal" for place in zip(names, middles, strict=True)):
         n_het, n_hom_alt = n_het.copy(), n_hom_alt.copy()
         for row, (code, at) in enumerate(zip(contigs.tolist(), start.to_pylist(), strict=True)):
             inheritance = layout.reference.inheritance(names[code], at)

@@ -24,6 +24,8 @@ PLAIN_SITE = (
     r"(?:\.|[!-:<>-~]+(?:=[!-:<-~]*)?(?:;[!-:<>-~]+(?:=[!-:<-~]*)?)*)$"
 )
 _INFO_END = r"[\t;]END=[^\t]*$"
+# Keys that records might have for each that they have; beyond that, they share too few to be counted together.
+_MOST_CODES = 16
 
 
 def find_plain(sites: Sequence[bytes]) -> npt.NDArray[np.bool_]:
@@ -105,7 +107,7 @@ def _read_info(info: pa.Array) -> pa.Array:
 
     keep = np.repeat(~np.array(pc.equal(info, ".")), lengths)
     codes = rows * len(keys.dictionary) + np.array(keys.indices, dtype=np.int64)
-    if np.bincount(codes).max(initial=0) > 1:
+    if _may_repeat(codes, len(info) * len(keys.dictionary)):
         first = np.zeros(len(codes), dtype=bool)
         first[np.unique(codes, return_index=True)[1]] = True
         keep &= first
@@ -114,3 +116,9 @@ def _read_info(info: pa.Array) -> pa.Array:
         names, values, rows = names.filter(pa.array(keep)), values.filter(pa.array(keep)), rows[keep]
     ends = np.searchsorted(rows, np.arange(len(info) + 1)).astype(np.int32)
     return pa.MapArray.from_arrays(pa.array(ends), names, values)
+
+
+def _may_repeat(codes: npt.NDArray[np.int64], n_codes: int) -> bool:
+    """Whether a code may occur twice. To count them is faster than to sort them, but takes a number for each code that
+    there might be."""
+    return n_codes > _MOST_CODES * (len(codes) + 1) or bool(np.bincount(codes).max(initial=0) > 1)
