@@ -43,8 +43,8 @@ def assert_right(lines: Sequence[Sequence[str]], found: PlainCalls, samples: Seq
         assert decode_calls(found.calls[row], dosages) == gts
 
 
-def text_of(lines: Sequence[Sequence[str]]) -> bytes:
-    return "".join("".join(line) for line in lines).encode("latin-1")
+def texts_of(lines: Sequence[Sequence[str]]) -> list[bytes]:
+    return ["".join(line).encode("latin-1") for line in lines]
 
 
 SEPARATOR = st.sampled_from("|/")
@@ -81,7 +81,7 @@ def test_each_line_is_judged_and_counted_on_its_own(
     lines, samples = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain_calls, "_BLOCK_BYTES", block_bytes)
-        found = read_plain_calls(text_of(lines), len(lines[0]), samples)
+        found = read_plain_calls(texts_of(lines), len(lines[0]), samples)
     assert_right(lines, found, range(len(lines[0])) if samples is None else samples)
     rows = np.flatnonzero(found.is_plain)
     taken = found.take(rows)
@@ -97,7 +97,7 @@ def test_one_wrong_byte_is_enough(sample: int, place: int) -> None:
         line = ["0|1\t", "1|1\t", "0|0\t", "1|0\t", "0|1\t", "0|0\t", "1|0\n"]
         line[sample] = line[sample][:place] + chr(byte) + line[sample][place + 1 :]
         lines.append(line)
-    found = read_plain_calls(text_of(lines), 7)
+    found = read_plain_calls(texts_of(lines), 7)
     assert_right(lines, found, range(7))
     assert found.is_plain.sum() == (2 if place in (0, 2) else 1)
 
@@ -111,13 +111,13 @@ def test_more_lines_than_a_block_holds() -> None:
     cells[:, -1, 3] = ord("\n")
     cells[::7, 1000, 0] = ord(".")
     assert cells.nbytes > 2 * plain_calls._BLOCK_BYTES
-    text = cells.tobytes()
+    texts = [row.tobytes() for row in cells]
     lines = [[cell.decode() for cell in np.frombuffer(row.tobytes(), "S4").tolist()] for row in cells]
     order = random.permutation(n_samples)[:900].tolist()
-    assert_right(lines, read_plain_calls(text, n_samples, order), order)
-    whole = read_plain_calls(text, n_samples)
+    assert_right(lines, read_plain_calls(texts, n_samples, order), order)
+    whole = read_plain_calls(texts, n_samples)
     assert whole.is_plain.tolist() == [row % 7 != 0 for row in range(130)]
-    assert_right(lines[:20], read_plain_calls(text[: 20 * 4 * n_samples], n_samples), range(n_samples))
+    assert_right(lines[:20], read_plain_calls(texts[:20], n_samples), range(n_samples))
     # The calls of every row by what numpy says of the raw bytes, without a decoder.
     first, second = cells[:, :, 0] - ord("0"), cells[:, :, 2] - ord("0")
     for row in np.flatnonzero(whole.is_plain).tolist():
@@ -126,6 +126,6 @@ def test_more_lines_than_a_block_holds() -> None:
 
 
 def test_no_lines() -> None:
-    found = read_plain_calls(b"", 3)
+    found = read_plain_calls([], 3)
     assert found.dosages.shape == (0, 3)
     assert found.calls == []

@@ -53,21 +53,22 @@ class PlainCalls:
         )
 
 
-def read_plain_calls(cells: bytes, n_samples: int, samples: Sequence[int] | None = None) -> PlainCalls:
+def read_plain_calls(
+    cells: Sequence[bytes | memoryview], n_samples: int, samples: Sequence[int] | None = None
+) -> PlainCalls:
     """Read the sample columns of lines whose FORMAT is GT and that have three bytes a genotype.
 
-    >>> calls = read_plain_calls(b"0|0\\t0|1\\t1|0\\t1|1\\n0/0\\t0/1\\t./.\\t1/1\\n", 4)
+    >>> calls = read_plain_calls([b"0|0\\t0|1\\t1|0\\t1|1\\n", b"0/0\\t0/1\\t./.\\t1/1\\n"], 4)
     >>> calls.is_plain.tolist(), calls.dosages[0].tolist(), calls.calls[0].hex()
     ([True, False], [0, 1, 1, 2], '0140')
 
     Args:
-        cells: 4 x n_samples bytes a line, the last of them the line's end.
+        cells: of each line, 4 x n_samples bytes, the last of them the line's end.
         n_samples: at least 1.
         samples: those whose genotypes are wanted, in this order; None for all. All are looked at: a line with an odd
             genotype is not plain, whoever has it.
     """
-    words = np.frombuffer(cells, dtype="<u4").reshape(-1, n_samples)
-    n_lines = len(words)
+    n_lines = len(cells)
     wanted = None if samples is None else np.array(samples, dtype=np.intp)
     dosages = np.empty((n_lines, n_samples if wanted is None else len(wanted)), dtype=np.uint8)
     is_plain = np.empty(n_lines, dtype=bool)
@@ -76,7 +77,8 @@ def read_plain_calls(cells: bytes, n_samples: int, samples: Sequence[int] | None
     step = max(1, _BLOCK_BYTES // (4 * n_samples))
     for begin in range(0, n_lines, step):
         rows = slice(begin, min(begin + step, n_lines))
-        calls += _read_block(words[rows], wanted, dosages[rows], is_plain[rows], counts[:, rows])
+        words = np.frombuffer(b"".join(cells[rows]), dtype="<u4").reshape(-1, n_samples)
+        calls += _read_block(words, wanted, dosages[rows], is_plain[rows], counts[:, rows])
     return PlainCalls(is_plain, dosages.view(np.int8), counts[0], counts[1], calls)
 
 

@@ -46,7 +46,7 @@ def read_plain_lines(
     if not is_plain.all():
         chosen = np.flatnonzero(is_plain).tolist()
         lines, sites, cells = ([every[i] for i in chosen] for every in (lines, sites, cells))
-    calls = read_plain_calls(b"".join(cells), layout.n_samples, layout.samples)
+    calls = read_plain_calls(cells, layout.n_samples, layout.samples)
     if not calls.is_plain.all():
         rows = np.flatnonzero(calls.is_plain)
         lines, sites = [lines[i] for i in rows], [sites[i] for i in rows]
