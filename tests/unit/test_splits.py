@@ -236,7 +236,7 @@ def test_a_broken_block_does_not_move_the_cuts_into_data(tmp_path):
 @settings(max_examples=200, deadline=None)
 @given(size=st.integers(1, 1 << 40), n_cores=st.integers(1, 512))
 def test_splits_come_in_whole_waves(size, n_cores):
-    """No core waits for another one's last split, none is greater than 32 MiB, none so small that it is not worth it."""
+    """No core waits for another one's last split, none is greater than 32 MiB, none too small to be worth it."""
     n_bytes = task_bytes(size, n_cores)
     n_splits = -(-size // n_bytes)
     assert n_bytes <= TARGET_BYTES
