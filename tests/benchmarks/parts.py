@@ -29,7 +29,7 @@ def list_stages(vcf: Path, out: Path) -> list[Stage]:
     header = read_header(str(vcf))
     layout = Layout.make(header, get_build("GRCh37"), Selection(), callset="bench", load_id="bench")
     checker = LineChecker.of(header)
-    looking = SplitTask(layout=layout, checker=checker, path=str(vcf), roots=None)
+    looking = SplitTask(layout=layout, checker=checker, path=str(vcf), roots=(None, None))
     writing = SplitTask(
         layout=layout, checker=checker, path=str(vcf), roots=(str(out / "variants"), str(out / "quarantine"))
     )
