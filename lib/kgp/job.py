@@ -24,7 +24,7 @@ from kgp.config import Config
 from kgp.errors import ContractError, KgpError, scrub
 from kgp.io.delta import Lake
 from kgp.io.parts import TARGET_ROWS, TablePart
-from kgp.io.splits import SplitRows
+from kgp.io.tasks import SplitRows
 from kgp.params import SessionParams
 from kgp.session import get_session
 from kgp.table import Table

@@ -18,7 +18,7 @@ from kgp.config import Config, load_config
 from kgp.errors import ContractError
 from kgp.io.delta import Lake
 from kgp.io.parts import TablePart, read_part
-from kgp.io.splits import map_splits
+from kgp.io.tasks import map_splits
 from kgp.job import Context, Progress, run_job
 from kgp.jobs.load_variants import LOAD_VARIANTS
 from kgp.params import LoadVariants

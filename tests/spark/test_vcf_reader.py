@@ -18,7 +18,7 @@ import pytest
 
 from kgp.errors import EnvironmentProblem, FormatError
 from kgp.genome import GRCH37, GRCH38
-from kgp.io import splits
+from kgp.io import tasks
 from kgp.io.vcf import Layout, Records, Roots, Selection, Survey, glow, read_header, read_records
 from kgp.io.vcf.builtin import read_rows
 from kgp.io.vcf.parser import TORN
@@ -40,7 +40,7 @@ FORMAT_GT = '##FORMAT=<ID=GT,Number=1,Type=String,Description="">\n'
 @pytest.fixture
 def many_splits(monkeypatch):
     """Cut even the smallest file into several splits."""
-    monkeypatch.setattr(splits, "_LEAST_BYTES", 1)
+    monkeypatch.setattr(tasks, "_LEAST_BYTES", 1)
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def test_auto_takes_glow_only_where_it_reads_right(spark, load, tmp_path, monkey
     def read_glow(spark, url, layout):
         asked.append(url)
         function = partial(read_rows, layout)
-        return splits.map_splits(spark, splits.plan_tasks(spark, url), function, VARIANTS.spark_schema)
+        return tasks.map_splits(spark, tasks.plan_tasks(spark, url), function, VARIANTS.spark_schema)
 
     monkeypatch.setattr(glow, "read_glow", read_glow)
     path = tmp_path / "a.vcf"

@@ -30,11 +30,12 @@ from kgp.io.direct import TableWriter
 from kgp.io.splits import plan_splits, read_chunks
 from kgp.io.vcf.builtin import SplitResult, SplitTask
 from kgp.io.vcf.conformance import LineChecker, Oddity
-from kgp.io.vcf.findings import LineWatch, Survey, put_together
+from kgp.io.vcf.findings import Survey, put_together
 from kgp.io.vcf.header import VcfHeader, read_header
 from kgp.io.vcf.parser import parse_chunk
 from kgp.io.vcf.rows import Layout
 from kgp.io.vcf.selection import Selection
+from kgp.io.vcf.watch import LineWatch
 from kgp.tables import VARIANTS
 
 END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")

@@ -12,15 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kgp.errors import FormatError, InputError
-from kgp.io.splits import (
-    TARGET_BYTES,
-    Split,
-    detect_form,
-    has_end_marker,
-    plan_splits,
-    read_chunks,
-    task_bytes,
-)
+from kgp.io.splits import TARGET_BYTES, Split, detect_form, has_end_marker, plan_splits, read_chunks
+from kgp.io.tasks import task_bytes
 
 END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 

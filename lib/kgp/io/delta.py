@@ -30,7 +30,7 @@ from kgp.errors import CheckError, ContractError, LakeError
 from kgp.io.deltalog import ids_by_file, remove_files
 from kgp.io.direct import WRITTEN, check_rows, from_json, write_action_batches, write_split
 from kgp.io.parts import TARGET_ROWS, TablePart, plan_parts
-from kgp.io.splits import SplitRows, map_splits
+from kgp.io.tasks import SplitRows, map_splits
 from kgp.table import Table, conform
 from kgp.tables import TABLES
 

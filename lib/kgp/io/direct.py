@@ -27,7 +27,7 @@ from deltalake.transaction import AddAction
 
 from kgp.errors import ContractError
 from kgp.io.parquet import ParquetFile
-from kgp.io.splits import Item
+from kgp.io.tasks import Item
 from kgp.table import Table
 
 # Rows of a row group: small enough that a search by place reads little, large enough to compress.

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from kgp.errors import FormatError
-from kgp.io.splits import Chunk, Split, map_splits, plan_splits, read_chunks
+from kgp.io.splits import Chunk, Split, plan_splits, read_chunks
+from kgp.io.tasks import map_splits
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

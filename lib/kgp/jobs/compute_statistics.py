@@ -15,7 +15,7 @@ from kgp.genome import get_build
 from kgp.io.delta import in_list
 from kgp.io.output import align
 from kgp.io.parts import TARGET_ROWS, TablePart, read_part
-from kgp.io.splits import SplitRows
+from kgp.io.tasks import SplitRows
 from kgp.job import Context, Job, Report
 from kgp.params import Stats
 from kgp.tables import ALLELE_STATISTICS, CALLSET_SAMPLES, LOADS, SAMPLES, STATISTICS, VARIANTS

@@ -14,7 +14,7 @@ from kgp.errors import CheckError, InputError
 from kgp.genome import ReferenceBuild, get_build
 from kgp.io.parts import TablePart
 from kgp.io.sample_list import find_samples, read_sample_list
-from kgp.io.splits import map_splits
+from kgp.io.tasks import map_splits
 from kgp.io.vcf.header import VcfHeader, parse_header
 from kgp.io.vcf.sample_text import SampleColumns
 from kgp.io.vcf.selection import Selection

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from kgp.errors import FormatError
 from kgp.io.direct import discard_files
-from kgp.io.splits import Split, count_cores, has_end_marker, map_splits, plan_tasks, run_tasks
+from kgp.io.splits import Split, has_end_marker
 from kgp.io.storage import display_url, place_of
+from kgp.io.tasks import count_cores, map_splits, plan_tasks, run_tasks
 from kgp.io.vcf.builtin import SplitTask, read_rows
 from kgp.io.vcf.conformance import LineChecker
 from kgp.io.vcf.findings import Findings, put_together

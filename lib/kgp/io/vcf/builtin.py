@@ -17,10 +17,11 @@ from kgp.io.direct import TableWriter
 from kgp.io.inflate import Damage
 from kgp.io.splits import Chunk, Split, read_pieces
 from kgp.io.vcf.conformance import LineChecker
-from kgp.io.vcf.findings import Findings, LineWatch
+from kgp.io.vcf.findings import Findings
 from kgp.io.vcf.order import IdNumbering
 from kgp.io.vcf.parser import Parsed, Reject, parse_chunk
 from kgp.io.vcf.rows import Layout
+from kgp.io.vcf.watch import LineWatch
 from kgp.table import Table
 from kgp.tables.ledger import QUARANTINE
 from kgp.tables.variants import VARIANTS

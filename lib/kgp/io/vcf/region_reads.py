@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from kgp.errors import FormatError
 from kgp.io.inflate import MAX_BLOCK, Damage, find_block, read_blocks
-from kgp.io.splits import Split, task_bytes
+from kgp.io.splits import Split
 from kgp.io.storage import RangeReader, file_size
+from kgp.io.tasks import task_bytes
 from kgp.io.vcf.index import SUFFIXES, Index, index_url, merge_ranges, read_index
 from kgp.io.vcf.selection import Selection
 from kgp.transforms.alleles import parse_whole_number

@@ -242,5 +242,5 @@ class _Piece:
 def stretch_writer(
     form: LineFormat, selection: Selection, loads: Mapping[str, int]
 ) -> Callable[[Stretch], Iterator[pa.RecordBatch]]:
-    """`write_stretch` for `kgp.io.splits.map_splits`."""
+    """`write_stretch` for `kgp.io.tasks.map_splits`."""
     return partial(write_stretch, form=form, selection=selection, loads=loads)
