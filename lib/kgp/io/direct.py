@@ -290,8 +290,19 @@ def from_json(text: str) -> AddAction:
 def write_action_batches(
     batches: Iterable[pa.RecordBatch], table: Table, root: str
 ) -> Iterator[pa.RecordBatch]:
-    """`write_files` in the shape that a Spark task gives back: one text column `action`."""
-    for action in write_files(map(_own_buffers, batches), table, root):
+    """Write rows that come from the JVM; gives the add-actions in the shape of a Spark task: one text column."""
+    yield from _to_batches(write_files(map(_own_buffers, batches), table, root))
+
+
+def write_split(
+    split: Item, function: Callable[[Item], Iterable[pa.RecordBatch]], table: Table, root: str
+) -> Iterator[pa.RecordBatch]:
+    """Write what a function makes of a split, in the task that reads the split: no row passes through the JVM."""
+    yield from _to_batches(write_files(function(split), table, root))
+
+
+def _to_batches(actions: Iterable[AddAction]) -> Iterator[pa.RecordBatch]:
+    for action in actions:
         yield pa.RecordBatch.from_pydict({"action": [to_json(action)]})
 
 
@@ -301,10 +312,3 @@ def _own_buffers(batch: pa.RecordBatch) -> pa.RecordBatch:
     The JVM leaves the offsets of a list without items away, and pyarrow's `nbytes` of such an array ends the process.
     """
     return batch.take(pa.array(range(batch.num_rows), pa.int64()))
-
-
-def write_split(
-    split: Item, function: Callable[[Item], Iterable[pa.RecordBatch]], table: Table, root: str
-) -> Iterator[pa.RecordBatch]:
-    """Write what a function makes of a split, in the task that reads the split: no row passes through the JVM."""
-    yield from write_action_batches(function(split), table, root)

@@ -24,7 +24,7 @@ from kgp.io.thrift import I32, STRUCT, Struct, varint, write_struct
 
 MOST = 3  # what two bits hold
 _PAGE_VALUES = 1 << 20
-_PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
+_PLAIN, _RLE, _RLE_DICTIONARY = ENCODINGS = 0, 3, 8
 _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
 
 Dosages = npt.NDArray[np.uint8]

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kgp.io.dosage_pages import MOST, Pages, encode_dosages
+from kgp.io.dosage_pages import ENCODINGS, MOST, Pages, encode_dosages
 from kgp.io.thrift import I32, I64, LIST, Struct, read_struct, write_struct
 
 _COLUMN = "dosages"
 _MAGIC = b"PAR1"
-_PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
 # Columns whose values rarely repeat: a dictionary of them costs time and is given up in the end.
 _WITHOUT_DICTIONARY = (
     "start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p", "offset", "line"
@@ -173,7 +172,7 @@ def _describe_pages(group: Struct, pages: Pages, at: int) -> None:
             group[6] = (I64, group[6][1] - meta[7][1] + len(pages.data))
         for field in (12, 13, 16):  # statistics of the nulls
             meta.pop(field, None)
-        meta[2] = (LIST, (I32, [_PLAIN, _RLE, _RLE_DICTIONARY]))
+        meta[2] = (LIST, (I32, list(ENCODINGS)))
         meta[5] = (I64, pages.n_values)
         meta[6] = (I64, pages.uncompressed_size)
         meta[7] = (I64, len(pages.data))

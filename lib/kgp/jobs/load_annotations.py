@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from kgp.errors import KgpError
-from kgp.genome import ReferenceBuild, check_build, get_build
+from kgp.genome import ReferenceBuild, get_build
 from kgp.io.vcf import Layout, Records, Roots, Selection, VcfHeader, read_header
 from kgp.io.vcf.annotations import NO_ANNOTATION, find_formats, read_annotations
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load
-from kgp.jobs.load_variants import add_counts, check_callset_build, check_records, describe_warning
+from kgp.jobs.vcf_loads import Tally, check_callset_build, check_header, check_records, commit_rejects
 from kgp.params import LoadAnnotations
 from kgp.tables import ANNOTATIONS, HEADERS, LOADS, QUARANTINE
 from kgp.transforms.loads import describe_selection
@@ -19,9 +18,7 @@ def run(context: Context, params: LoadAnnotations) -> Report:
     build = get_build(params.build)
     check_callset_build(context, params.callset, build)
     selection = Selection(contigs=params.contig, regions=params.regions).in_build(build)
-    total = LoadCounts(0, 0, 0, 0, {})
-    notes: list[str] = []
-    changed = False
+    tally = Tally()
     for url in params.vcf:
         load = plan_load(
             context,
@@ -34,29 +31,12 @@ def run(context: Context, params: LoadAnnotations) -> Report:
         if load.is_done:
             context.progress.say(f"{load.path} is already loaded, nothing to do")
             continue
-        counts = _load_file(context, load, params, build, selection)
-        changed = True
-        total = add_counts(total, counts)
-        notes += [f"{load.path}: {describe_warning(what, counts)}" for what in sorted(counts.warnings)]
-        if counts.rows_quarantined:
-            notes.append(f"{load.path}: {counts.rows_quarantined:,} records went into quarantine")
-    if not changed:
+        tally.add(load, _load_file(context, load, params, build, selection))
+    if not tally.n_files:
         return Report(
             "load_annotations", False, f"{params.callset} has these annotations already, nothing to do"
         )
-    return Report(
-        "load_annotations",
-        True,
-        f"{total.rows_in:,} records in, {total.rows_out:,} read with {total.alleles_out:,} annotations, "
-        f"{total.rows_quarantined:,} in quarantine",
-        rows={ANNOTATIONS.name: total.alleles_out, QUARANTINE.name: total.rows_quarantined},
-        notes=notes,
-        details={
-            "rows_in": total.rows_in,
-            "rows_out": total.rows_out,
-            "rows_quarantined": total.rows_quarantined,
-        },
-    )
+    return tally.report("load_annotations", ANNOTATIONS.name, f"read with {tally.alleles_out:,} annotations")
 
 
 def _load_file(
@@ -66,18 +46,12 @@ def _load_file(
     began = context.seconds
     header = read_header(load.url)
     find_formats(header, load.url)
-    # UCSC's hg19 has another mitochondrial genome than GRCh37 has: that counts only where rows lie on it.
-    nuclear = {c: n for c, n in header.contig_lengths.items() if not build.is_mitochondrial(c)}
-    check_build(build, where=load.path, declared_lengths=nuclear, assemblies=header.contig_assemblies)
+    check_header(load, header, build)
     layout = Layout.make(header, build, selection, params.callset, load.load_id, females=())
     roots = Roots(context.path(ANNOTATIONS), context.path(QUARANTINE))
     with context.progress.step(f"loading {load.path}"):
         records = read_annotations(context.spark, load.url, header, layout, roots, strict=params.strict)
-        try:
-            check_records(load, header, build, records, strict=params.strict)
-        except KgpError:
-            records.discard()
-            raise
+        check_records(load, header, build, records, strict=params.strict)
         counts = _write(context, load, header, records)
     finish_load(
         context, load, counts, reader=records.reader, reason=records.reason, seconds=context.seconds - began
@@ -88,15 +62,12 @@ def _load_file(
 def _write(context: Context, load: FileLoad, header: VcfHeader, records: Records) -> LoadCounts:
     """Commit the rows; a record counts as read where it has rows, or was seen to have no annotation."""
     context.put(HEADERS, [load.header_row(header.text)], load.slice)
-    if records.quarantined:
-        context.commit(QUARANTINE, records.quarantined, [load.load_id])
-        context.check_key(QUARANTINE, load.slice)
+    rejected = commit_rejects(context, load, records)
     context.commit(ANNOTATIONS, records.written, [load.load_id])
     context.check_key(ANNOTATIONS, load.slice)
     rows = context.measure(
         ANNOTATIONS, load.slice, records="count(DISTINCT record_id)", annotations="count(*)"
     )
-    rejected = context.measure(QUARANTINE, load.slice, n="count(*)")["n"] if records.quarantined else 0
     survey = records.survey
     return LoadCounts(
         rows_in=survey.n_records,

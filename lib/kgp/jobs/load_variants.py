@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kgp.errors import BuildError, InputError, KgpError, LakeError
-from kgp.genome import ReferenceBuild, check_build, get_build
+from kgp.errors import LakeError
+from kgp.genome import ReferenceBuild, get_build
 from kgp.io.sample_list import find_samples, read_sample_list
 from kgp.io.vcf import Layout, Records, Roots, Selection, VcfHeader, read_header, read_records
 from kgp.io.vcf.merge import read_merged
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load
 from kgp.jobs.merge_variants import plan_merge, read_headers
+from kgp.jobs.vcf_loads import Tally, check_callset_build, check_header, check_records, commit_rejects
 from kgp.params import LoadVariants, Writer
 from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, SAMPLES, VARIANTS
 from kgp.transforms.loads import describe_selection
@@ -21,40 +22,26 @@ def run(context: Context, params: LoadVariants) -> Report:
     """Load the files one after the other; each is whole, or not there."""
     build = get_build(params.build)
     check_callset_build(context, params.callset, build)
-    total = LoadCounts(0, 0, 0, 0, {})
-    notes: list[str] = []
+    tally = Tally()
     bytes_read: list[int | None] = []
-    changed = False
     for load in _plan(context, params, build):
         if load.is_done:
             context.progress.say(f"{load.path} is already loaded, nothing to do")
             continue
         counts, n_read = _load_file(context, load, params, build)
-        changed = True
-        total = add_counts(total, counts)
-        notes += [f"{load.path}: {describe_warning(what, counts)}" for what in sorted(counts.warnings)]
-        if counts.rows_quarantined:
-            notes.append(f"{load.path}: {counts.rows_quarantined:,} records went into quarantine")
+        tally.add(load, counts)
         bytes_read.append(n_read)
         if n_read is not None:
-            notes.append(f"{load.path}: read {n_read / 1e6:,.1f} of {load.size / 1e6:,.1f} MB by its index")
-    if not changed:
+            tally.notes.append(
+                f"{load.path}: read {n_read / 1e6:,.1f} of {load.size / 1e6:,.1f} MB by its index"
+            )
+    if not tally.n_files:
         return Report("load_variants", False, f"{params.callset} holds all of it already, nothing to do")
+    report = tally.report("load_variants", VARIANTS.name, f"loaded as {tally.alleles_out:,} alleles")
     known = [n for n in bytes_read if n is not None]
-    return Report(
-        "load_variants",
-        True,
-        f"{total.rows_in:,} records in, {total.rows_out:,} loaded as {total.alleles_out:,} alleles, "
-        f"{total.rows_quarantined:,} in quarantine",
-        rows={VARIANTS.name: total.alleles_out, QUARANTINE.name: total.rows_quarantined},
-        notes=notes,
-        details={
-            "rows_in": total.rows_in,
-            "rows_out": total.rows_out,
-            "rows_quarantined": total.rows_quarantined,
-            **({"bytes_read": sum(known)} if len(known) == len(bytes_read) else {}),
-        },
-    )
+    if len(known) == len(bytes_read):
+        report.details["bytes_read"] = sum(known)
+    return report
 
 
 def _select(params: LoadVariants, build: ReferenceBuild) -> Selection:
@@ -93,10 +80,8 @@ def _load_file(
     began = context.seconds
     merged = read_headers(load, params) if params.merge else None
     header = read_header(load.url) if merged is None else merged.header
-    # UCSC's hg19 has another mitochondrial genome than GRCh37 has: that counts only where rows lie on it.
     for one in (header,) if merged is None else merged.headers:
-        nuclear = {c: n for c, n in one.contig_lengths.items() if not build.is_mitochondrial(c)}
-        check_build(build, where=load.path, declared_lengths=nuclear, assemblies=one.contig_assemblies)
+        check_header(load, one, build)
     chosen = _chosen(params)
     if chosen is not None:
         find_samples(chosen, header.samples, f"file {load.path}")
@@ -118,37 +103,12 @@ def _load_file(
                 reader=params.reader, strict=params.strict, writes=params.writer != "spark",
             )
         )  # fmt: skip
-        try:
-            check_records(load, header, build, records, strict=params.strict)
-        except KgpError:
-            records.discard()
-            raise
+        check_records(load, header, build, records, strict=params.strict)
         counts = _write(context, load, header, records, sample_rows, params.writer)
     finish_load(
         context, load, counts, reader=records.reader, reason=records.reason, seconds=context.seconds - began
     )
     return counts, records.n_read
-
-
-def check_records(
-    load: FileLoad, header: VcfHeader, build: ReferenceBuild, records: Records, *, strict: bool
-) -> None:
-    """Everything that can refuse the rows that tasks have written, before they are committed.
-
-    Raises:
-        InputError: a record can't be loaded, and `strict` says that this is not to be borne.
-        BuildError: the records can't be of the build.
-    """
-    first = records.first_reject
-    if strict and first is not None:
-        raise InputError(
-            f"The record at offset {first.offset:,} can't be loaded: {first.reason}.",
-            where=load.path,
-            mend="Mend the file, or leave --strict away to put such records into quarantine.",
-        )
-    survey = records.survey
-    declared = {c: n for c, n in header.contig_lengths.items() if c in survey.contigs}
-    check_build(build, where=load.path, declared_lengths=declared, last_ends=survey.last_ends)
 
 
 def _write(
@@ -162,9 +122,7 @@ def _write(
     if sample_rows:
         context.put(CALLSET_SAMPLES, sample_rows, load.slice)
     context.put(HEADERS, [load.header_row(header.text)], load.slice)
-    if records.quarantined:
-        context.commit(QUARANTINE, records.quarantined, [load.load_id])
-        context.check_key(QUARANTINE, load.slice)
+    rejected = commit_rejects(context, load, records)
     if records.variants is None:
         context.commit(VARIANTS, records.written, [load.load_id])
     else:
@@ -174,17 +132,10 @@ def _write(
     rows = context.measure(
         VARIANTS, load.slice, records="count(*) FILTER (WHERE alt_index <= 1)", alleles="count(*)"
     )
-    rejected = context.measure(QUARANTINE, load.slice, n="count(*)")["n"] if records.quarantined else 0
     survey = records.survey
     return LoadCounts(
         survey.n_records, rows["records"], rejected, rows["alleles"], survey.warnings, survey.warned_at
     )
-
-
-def describe_warning(what: str, counts: LoadCounts) -> str:
-    """One warning of a load, with its count and the place of the first."""
-    places = counts.warned_at.get(what)
-    return f"{counts.warnings[what]:,} x {what}" + (f", first at offset {places[0]:,}" if places else "")
 
 
 def _females(context: Context) -> frozenset[str] | None:
@@ -229,38 +180,6 @@ def _sample_rows(
         {"callset": callset, "sample_index": index, "sample_id": sample_id, "load_id": load.load_id}
         for index, sample_id in enumerate(samples)
     ]
-
-
-def check_callset_build(context: Context, callset: str, build: ReferenceBuild) -> None:
-    """Refuse a load into a callset that is in another build.
-
-    Raises:
-        BuildError: it is.
-    """
-    others = sorted(
-        {
-            row["build"]
-            for row in context.fetch(LOADS)
-            if row["target"] == VARIANTS.name and row["subject"] == callset and row["build"] != build.name
-        }
-    )
-    if others:
-        raise BuildError(
-            f"Callset {callset} is in {others[0]}, not {build.name}.",
-            where="--build",
-            mend="A callset has one build: use another --callset.",
-        )
-
-
-def add_counts(a: LoadCounts, b: LoadCounts) -> LoadCounts:
-    """The counts of two loads together, without warnings."""
-    return LoadCounts(
-        a.rows_in + b.rows_in,
-        a.rows_out + b.rows_out,
-        a.rows_quarantined + b.rows_quarantined,
-        a.alleles_out + b.alleles_out,
-        {},
-    )
 
 
 LOAD_VARIANTS = Job(

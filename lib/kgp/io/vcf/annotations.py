@@ -14,15 +14,14 @@ import pyarrow.compute as pc
 
 from kgp.errors import FormatError
 from kgp.io.direct import discard_files
-from kgp.io.splits import Split, has_end_marker
+from kgp.io.splits import Split
 from kgp.io.storage import display_url, place_of
-from kgp.io.tasks import count_cores, map_splits, plan_tasks, run_tasks
+from kgp.io.tasks import map_splits, run_tasks
 from kgp.io.vcf.builtin import SplitTask, read_rows
 from kgp.io.vcf.conformance import LineChecker
-from kgp.io.vcf.findings import Findings, put_together
+from kgp.io.vcf.findings import Findings
 from kgp.io.vcf.header import VcfHeader
-from kgp.io.vcf.reader import Records, Roots
-from kgp.io.vcf.region_reads import plan_selected
+from kgp.io.vcf.reader import Records, Roots, read_splits
 from kgp.io.vcf.rows import Layout
 from kgp.tables.annotations import ANNOTATIONS
 from kgp.transforms.annotations import (
@@ -150,8 +149,6 @@ def read_annotations(
     keys = {form.key for form in formats}
     # An annotation is of its record, whatever Number it is declared with.
     layout = replace(layout, numbers={key: n for key, n in layout.numbers.items() if key not in keys})
-    indexed = plan_selected(url, layout.selection, layout.names, n_cores=count_cores(spark))
-    splits = indexed.splits or plan_tasks(spark, url)
     task = SplitTask(
         layout=layout,
         checker=LineChecker.of(header),
@@ -161,36 +158,18 @@ def read_annotations(
         table=ANNOTATIONS,
         convert=Annotate(layout, formats),
     )
-    results = run_tasks(spark, splits, task)
-    survey = put_together(
-        [result.findings for result in results],
-        header,
-        layout.reference,
-        is_everything=layout.selection.is_everything,
-        has_end_marker=splits[0].form != "bgzf" or has_end_marker(url),
-        has_stale_index=indexed.is_stale,
+    splits, _, records = read_splits(
+        spark, url, header, task, roots, reader="builtin", reason="annotations are read by it"
     )
-    first_rejects = [result.first_reject for result in results if result.first_reject is not None]
-    if survey.needs_another_look and not (strict and first_rejects):
-        discard_files([action.path for one in results for action in one.written[0]], roots.variants)
-        names = _find_names(spark, splits, layout)
-        again = replace(
-            task, roots=(roots.variants, None), convert=Annotate(layout, formats, names), is_strict=False
-        )
-        rows = run_tasks(spark, splits, again)
-    else:
-        rows = results
-    return Records(
-        survey=survey,
-        variants=None,
-        written=[action for result in rows for action in result.written[0]],
-        quarantined=[action for result in results for action in result.written[1]],
-        first_reject=first_rejects[0] if first_rejects else None,
-        reader="builtin",
-        reason="annotations are read by it",
-        roots=roots,
-        n_read=None if indexed.splits is None else indexed.n_read + survey.n_stored,
+    if not records.survey.needs_another_look or (strict and records.first_reject is not None):
+        return records
+    discard_files([action.path for action in records.written], roots.variants)
+    names = _find_names(spark, splits, layout)
+    again = replace(
+        task, roots=(roots.variants, None), convert=Annotate(layout, formats, names), is_strict=False
     )
+    results = run_tasks(spark, splits, again)
+    return replace(records, written=[action for one in results for action in one.written[0]])
 
 
 def _find_names(spark: SparkSession, splits: list[Split], layout: Layout) -> dict[tuple[int, int], str]:

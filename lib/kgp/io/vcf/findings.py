@@ -189,8 +189,7 @@ def put_together(
         header: of the file.
         build: of its coordinates.
         is_everything: whether the whole file was asked for: then the lines of the text are counted, else those that
-        were
-            found to be in the selection.
+            were found to be in the selection.
         has_end_marker: whether BGZF's end marker is there, where the file is BGZF.
         has_stale_index: whether an index lies beside the file that does not belong to it.
     """

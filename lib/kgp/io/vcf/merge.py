@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from kgp.errors import CheckError, InputError
+from kgp.errors import CheckError
 from kgp.io.direct import discard_files
 from kgp.io.splits import Chunk, Split, has_end_marker
 from kgp.io.storage import file_size, place_of
@@ -323,11 +323,7 @@ def _refuse_strictly(
 ) -> None:
     for one, file in zip(inputs, files, strict=True):
         if strict and one.first_reject is not None:
-            raise InputError(
-                f"The record at offset {one.first_reject.offset:,} can't be loaded: {one.first_reject.reason}.",
-                where=place_of(merged.urls[file]),
-                mend="Mend the file, or leave --strict away to put such records into quarantine.",
-            )
+            raise one.first_reject.as_error(place_of(merged.urls[file]))
 
 
 def _survey(

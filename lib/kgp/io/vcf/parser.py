@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kgp.errors import InputError
 from kgp.io.splits import Chunk
 from kgp.io.vcf.plain import read_plain_lines
 from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
@@ -45,6 +46,14 @@ class Reject:
     offset: int
     reason: str
     line: bytes
+
+    def as_error(self, where: str) -> InputError:
+        """The error of a load that is to be strict, of the file at that place."""
+        return InputError(
+            f"The record at offset {self.offset:,} can't be loaded: {self.reason}.",
+            where=where,
+            mend="Mend the file, or leave --strict away to put such records into quarantine.",
+        )
 
 
 class _BadLineError(Exception):

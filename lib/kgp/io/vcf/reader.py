@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -102,8 +102,6 @@ def read_records(
         InputError: the file can't be read.
     """
     engine, reason = _choose(spark, url, header, reader)
-    indexed = plan_selected(url, layout.selection, layout.names, n_cores=count_cores(spark))
-    splits = indexed.splits or plan_tasks(spark, url)
     task = SplitTask(
         layout=layout,
         checker=LineChecker.of(header),
@@ -111,6 +109,32 @@ def read_records(
         roots=(roots.variants if writes else None, roots.quarantine) if engine == "builtin" else (None, None),
         is_strict=strict,
     )
+    splits, results, records = read_splits(spark, url, header, task, roots, reader=engine, reason=reason)
+    if engine == "builtin" and writes and not records.survey.needs_another_look:
+        return records
+    if strict and records.first_reject is not None:
+        return records
+    return _read_by_spark(spark, url, splits, results, layout, records)
+
+
+def read_splits(
+    spark: SparkSession,
+    url: str,
+    header: VcfHeader,
+    task: SplitTask,
+    roots: Roots,
+    *,
+    reader: str,
+    reason: str,
+) -> tuple[list[Split], list[SplitResult], Records]:
+    """Send a task over the splits of a file, or of the parts of it that are asked for.
+
+    Returns:
+        The splits, what became of each, and all of it put together.
+    """
+    layout = task.layout
+    indexed = plan_selected(url, layout.selection, layout.names, n_cores=count_cores(spark))
+    splits = indexed.splits or plan_tasks(spark, url)
     results = run_tasks(spark, splits, task)
     survey = put_together(
         [result.findings for result in results],
@@ -120,23 +144,18 @@ def read_records(
         has_end_marker=splits[0].form != "bgzf" or has_end_marker(url),
         has_stale_index=indexed.is_stale,
     )
-    first_rejects = [result.first_reject for result in results if result.first_reject is not None]
     records = Records(
         survey=survey,
         variants=None,
         written=[action for result in results for action in result.written[0]],
         quarantined=[action for result in results for action in result.written[1]],
-        first_reject=first_rejects[0] if first_rejects else None,
-        reader=engine,
+        first_reject=next((one.first_reject for one in results if one.first_reject is not None), None),
+        reader=reader,
         reason=reason,
         roots=roots,
         n_read=None if indexed.splits is None else indexed.n_read + survey.n_stored,
     )
-    if engine == "builtin" and writes and not survey.needs_another_look:
-        return records
-    if strict and first_rejects:
-        return records
-    return _read_by_spark(spark, url, splits, results, layout, records)
+    return splits, results, records
 
 
 def _read_by_spark(
@@ -158,16 +177,7 @@ def _read_by_spark(
         repeated = {row.variant_id for row in ids.groupBy("variant_id").count().where("count > 1").collect()}
     discard_files([action.path for action in records.written], records.roots.variants)
     numbered = conform(number_repeated_ids(rows, sorted(repeated)), VARIANTS)
-    return Records(
-        survey=records.survey,
-        variants=numbered,
-        written=[],
-        quarantined=records.quarantined,
-        first_reject=records.first_reject,
-        reader=records.reader,
-        reason=records.reason,
-        roots=records.roots,
-    )
+    return replace(records, variants=numbered, written=[], n_read=None)
 
 
 def _ids(layout: Layout, split: Split) -> Iterator[pa.RecordBatch]:
