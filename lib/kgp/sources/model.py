@@ -1,0 +1,96 @@
+"""What is known of the archives: doors that serve them, sources that are released in them, files in their listings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+DoorKind = Literal["azure", "https", "ftp", "s3", "file", "aspera", "globus"]
+
+
+@dataclass(frozen=True)
+class Door:
+    """A place that serves a body of files.
+
+    Args:
+        name: as `kgp sources` and ``--door`` call it.
+        kind: how it is talked to.
+        root: URL below which the paths of the archive lie, without a slash at the end.
+        archive: the body of files that it serves; doors of one archive serve the same paths.
+        title: who runs it, and where.
+        tree: path of the listing with checksums (``current.tree``), where the archive has one.
+    """
+
+    name: str
+    kind: DoorKind
+    root: str
+    archive: str
+    title: str
+    tree: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a source: files of one purpose.
+
+    Args:
+        name: as ``--part`` would call it: genotypes, panel, annotation.
+        patterns: shell patterns of whole paths below the archive's root; ``{contig}`` stands for a contig's name.
+        contigs: contigs that ``{contig}`` takes; empty where no pattern has it.
+        title: what the files are, one sentence.
+        is_staged: whether `kgp sync` takes it when nothing narrower is asked for.
+    """
+
+    name: str
+    patterns: tuple[str, ...]
+    title: str
+    contigs: tuple[str, ...] = ()
+    is_staged: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """A release or collection of an archive.
+
+    Args:
+        name: as `kgp sync` calls it (``phase3``).
+        archive: the body of files that it lies in, which says what doors it has.
+        title: one line.
+        build: reference build of its coordinates; None where it has none.
+        prefixes: directories that hold all its files; they are listed, their parents never are.
+        parts: what it consists of.
+        n_samples: people in it.
+        sample_set: which people they are, one sentence.
+        citation: how to cite it.
+        terms: terms of use, one sentence with the address of the full text.
+    """
+
+    name: str
+    archive: str
+    title: str
+    build: str | None
+    prefixes: tuple[str, ...]
+    parts: tuple[Part, ...]
+    n_samples: int | None
+    sample_set: str
+    citation: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in a listing.
+
+    Args:
+        path: below the archive's root, without a slash in front.
+        size: bytes; None where the listing does not say.
+        md5: 32 hexadecimal digits, lower case; None where nobody states it.
+        etag: the server's mark of this version, without quotes; None where it has none.
+        modified: ISO 8601 in UTC, to the second (``2013-05-02T14:00:05Z``); None where it is unknown.
+    """
+
+    path: str
+    size: int | None
+    md5: str | None = None
+    etag: str | None = None
+    modified: str | None = None
