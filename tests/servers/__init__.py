@@ -1,0 +1,1 @@
+"""Servers on loopback that play the archives, and a proxy that spoils what they say."""
