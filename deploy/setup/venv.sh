@@ -101,7 +101,7 @@ if [ "${1:-}" = dev ] && ! once dev "${dev[@]}"; then
 fi
 
 # The cache lies outside .venv, so it is looked at each time; filling it is `kgp doctor`'s work.
-if ! "$python" -c 'from kgp.session import find_jars; find_jars()' 2>/dev/null; then
+if ! "$python" -c 'from kgp.jars import find_jars; find_jars()' 2>/dev/null; then
     say "fetching the pinned JARs"
     .venv/bin/kgp doctor --fix
 fi

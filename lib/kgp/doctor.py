@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from kgp import session
+from kgp import jars
 from kgp.config import Config
 from kgp.errors import KgpError
-from kgp.io.storage import is_local
+from kgp.io.urls import is_local
 from kgp.params import SessionParams
 
 _GB = 1024**3
@@ -121,11 +121,11 @@ def check_packages() -> Finding:
 def check_java() -> Finding:
     """The Java that Spark will start."""
     home = os.environ.get("JAVA_HOME")
-    found = session.java_version()
+    found = jars.java_version()
     where = f"JAVA_HOME={home}" if home else f"{shutil.which('java')}; JAVA_HOME is not set"
-    if found in session.JAVA_VERSIONS:
+    if found in jars.JAVA_VERSIONS:
         return Finding("Java", "ok", f"{found} ({where})")
-    install = f"install Java 17: {session.INSTALL_JAVA}"
+    install = f"install Java 17: {jars.INSTALL_JAVA}"
     if found is not None:
         text = f"{found} ({where}); Spark 3.5 runs on Java 17 to 21 here"
         return Finding("Java", "problem", text, f"{install}, and let JAVA_HOME name it")
@@ -142,7 +142,7 @@ def check_spark() -> Finding:
     if found is None:
         return Finding("Spark", "problem", "pyspark is not installed", "make setup")
     try:
-        session.pinned_jars()
+        jars.pinned_jars()
     except KgpError as problem:
         return Finding("Spark", "problem", problem.what, "make setup")
     home = os.environ.get("SPARK_HOME")
@@ -153,15 +153,15 @@ def check_spark() -> Finding:
 
 
 def check_jars(*, fix: bool) -> Finding:
-    """Delta's JARs in the cache."""
+    """Delta's JARs, and Hadoop's for Azure, in the cache."""
     try:
         if fix:
-            session.fetch_jars()
-        n = len(session.find_jars())
+            jars.fetch_jars()
+        n = len(jars.find_jars())
     except KgpError as problem:
-        return Finding("Delta JARs", "problem", problem.what, problem.mend)
-    delta = session.pinned_jars()[0].coordinate.rpartition(":")[2]
-    return Finding("Delta JARs", "ok", f"Delta {delta}: {n} JARs in {session.jar_cache()}")
+        return Finding("JARs", "problem", problem.what, problem.mend)
+    delta = jars.pinned_jars()[0].coordinate.rpartition(":")[2]
+    return Finding("JARs", "ok", f"Delta {delta}: {n} JARs in {jars.jar_cache()}")
 
 
 def check_glow() -> Finding:

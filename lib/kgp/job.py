@@ -24,6 +24,7 @@ from kgp.config import Config
 from kgp.errors import ContractError, KgpError, scrub
 from kgp.io.delta import Lake
 from kgp.io.parts import TARGET_ROWS, TablePart
+from kgp.io.place import learn_credentials
 from kgp.io.tasks import SplitRows
 from kgp.params import SessionParams
 from kgp.session import get_session
@@ -261,6 +262,7 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
                 progress.spark = get_session(config.params(SessionParams), app_name=f"kgp {job.name}")
         return progress.spark
 
+    learn_credentials()
     context = Context(Lake(start_spark, config.lake), progress, job)
     for table, ids in context.remove_debris().items():
         progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")

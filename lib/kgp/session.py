@@ -7,184 +7,19 @@ pinned JARs are taken from the cache that `kgp doctor --fix` fills once; nothing
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgp.errors import EnvironmentProblem
+from kgp.jars import check_java, find_jars, jar_cache, pinned_jars
 from kgp.params import SessionParams
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-JAVA_VERSIONS = range(17, 22)
-INSTALL_JAVA = "sudo apt-get install openjdk-17-jre-headless"
-
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-
-
-@dataclass(frozen=True)
-class Jar:
-    """One pinned JVM package: Maven coordinate and SHA-256 of the JAR."""
-
-    coordinate: str
-    sha256: str
-
-    @property
-    def file_name(self) -> str:
-        """Name under which Spark's Ivy client stores it."""
-        group, artifact, number = self.coordinate.split(":")
-        return f"{group}_{artifact}-{number}.jar"
-
-
-# What each Spark line takes: the Delta that is made for it, and what that needs. Spark 3.5 is pinned and tested first.
-_LINES = {
-    "3.5": (
-        Jar(
-            "io.delta:delta-spark_2.12:3.3.2",
-            "4e92085d5d794cf949c50bb665b91384857cad58680c2d0bfc9c7ad353e98e85",
-        ),
-        Jar(
-            "io.delta:delta-storage:3.3.2", "c096975a2ca97ccc9b4005aa5cce16c9ac3903139d340da6665b66ace67d7c36"
-        ),
-        Jar(
-            "org.antlr:antlr4-runtime:4.9.3",
-            "131a6594969bc4f321d652ea2a33bc0e378ca312685ef87791b2c60b29d01ea5",
-        ),
-    ),
-    "4.0": (
-        Jar(
-            "io.delta:delta-spark_2.13:4.0.0",
-            "538511702aae0ef6973a6a70af3d4543c9009f8edbed786a00737e2d3cd7f04e",
-        ),
-        Jar(
-            "io.delta:delta-storage:4.0.0", "9bdb9fb450f1e119eba53feb427f331b0d09072d26485b8273883ad72c9a2e1d"
-        ),
-        Jar(
-            "org.antlr:antlr4-runtime:4.13.1",
-            "54665d2838cc66458343468efc539e454fc95b46a8a04b13c6ac43fc9be63505",
-        ),
-    ),
-}
-
-
-def pinned_jars() -> tuple[Jar, ...]:
-    """The JARs of the installed Spark's line, Delta first.
-
-    Raises:
-        EnvironmentProblem: kgp does not know that line.
-    """
-    installed = version("pyspark")
-    line = ".".join(installed.split(".")[:2])
-    if line not in _LINES:
-        raise EnvironmentProblem(
-            f"pyspark {installed} is of a line that kgp does not know.",
-            mend=f"Use Spark {' or '.join(_LINES)}.",
-        )
-    return _LINES[line]
-
-
-def jar_cache() -> Path:
-    """Where the pinned JARs lie: ``$KGP_JARS``, else ``kgp/jars`` in the user's cache directory."""
-    if "KGP_JARS" in os.environ:
-        return Path(os.environ["KGP_JARS"])
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "kgp" / "jars"
-
-
-def find_jars() -> list[Path]:
-    """The pinned JARs in the cache, each with the right checksum.
-
-    Raises:
-        EnvironmentProblem: one is missing or is another file than the pinned one.
-    """
-    jars = pinned_jars()
-    paths = [jar_cache() / jar.file_name for jar in jars]
-    for jar, path in zip(jars, paths, strict=True):
-        if not path.is_file():
-            raise EnvironmentProblem(
-                f"The JAR {jar.coordinate} is not in the cache.",
-                where=str(jar_cache()),
-                mend="Run: kgp doctor --fix",
-            )
-        if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
-            raise EnvironmentProblem(
-                f"The JAR {jar.coordinate} is not the pinned file.",
-                where=str(path),
-                mend="Run: kgp doctor --fix",
-            )
-    return paths
-
-
-def fetch_jars() -> list[Path]:
-    """Fill the cache through Spark's own Ivy client and check every JAR. Does nothing where all are there."""
-    try:
-        return find_jars()
-    except EnvironmentProblem:
-        pass
-    check_java()
-    jars = pinned_jars()
-    target = jar_cache()
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        # spark-submit resolves --packages before it starts the application, which has nothing to do.
-        script = Path(scratch) / "nothing.py"
-        script.write_text("", encoding="utf-8")
-        command = [
-            *_spark_submit(), "--master", "local[1]", "--packages", jars[0].coordinate,
-            "--conf", f"spark.jars.ivy={scratch}/ivy", "--conf", "spark.ui.enabled=false", str(script),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        found = Path(scratch) / "ivy" / "jars"
-        missing = [jar.coordinate for jar in jars if not (found / jar.file_name).is_file()]
-        if missing:
-            reason = next((line.strip() for line in done.stderr.splitlines() if "UNRESOLVED" in line), "")
-            raise EnvironmentProblem(
-                f"Maven did not give {', '.join(missing)}. {reason}".strip(),
-                mend="Check the network or the proxy settings (spark.jars.ivySettings), then run: kgp doctor --fix",
-            )
-        for jar in jars:
-            shutil.copyfile(found / jar.file_name, target / (jar.file_name + ".part"))
-            (target / (jar.file_name + ".part")).replace(target / jar.file_name)
-    return find_jars()
-
-
-def _spark_submit() -> list[str]:
-    import pyspark
-
-    home = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)
-    return [str(home / "bin" / "spark-submit")]
-
-
-def java_version() -> int | None:
-    """Major version of the Java that Spark will start, or None where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if java is None:
-        return None
-    try:
-        text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    except OSError:
-        return None
-    found = re.search(r'version "(?:1\.)?(\d+)', text)
-    return int(found[1]) if found else None
-
-
-def check_java() -> None:
-    """Refuse to go on without a Java that Spark runs on."""
-    found = java_version()
-    if found not in JAVA_VERSIONS:
-        have = "Java is missing" if version is None else f"Java {version} is not one that Spark runs on here"
-        raise EnvironmentProblem(f"{have}; kgp needs Java 17.", mend=f"Install it with: {INSTALL_JAVA}")
 
 
 def get_session(params: SessionParams, *, app_name: str = "kgp") -> SparkSession:

@@ -15,7 +15,7 @@ import pyspark
 import pytest
 from deltalake import DeltaTable
 
-from kgp.session import find_jars
+from kgp.jars import find_jars
 
 
 def _free_port() -> int:

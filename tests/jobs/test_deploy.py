@@ -68,7 +68,7 @@ def test_bundle_parameters_are_options_of_the_jobs(root: Path) -> None:
 @pytest.mark.spark
 def test_nightly_run_through_spark_submit(root: Path, bundled: Path, tmp_path: Path) -> None:
     """The example as it stands, on the first 3,000 variants."""
-    from kgp.session import find_jars
+    from kgp.jars import find_jars
 
     small = tmp_path / "small.vcf.gz"
     with gzip.open(bundled / "genotypes.chr22.vcf.gz", "rb") as source, gzip.open(small, "wb", 1) as target:

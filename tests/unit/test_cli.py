@@ -420,8 +420,8 @@ def test_doctor_finds_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path:
     findings = {f.name: f for f in doctor.examine(load_config(lake=lake, environ={}))}
     assert findings["Java"].state == "problem"
     assert "apt-get install openjdk-17" in (findings["Java"].mend or "")
-    assert findings["Delta JARs"].state == "problem"
-    assert "kgp doctor --fix" in (findings["Delta JARs"].mend or "")
+    assert findings["JARs"].state == "problem"
+    assert "kgp doctor --fix" in (findings["JARs"].mend or "")
     assert findings["Python"].state == findings["packages"].state == "ok"
     assert "1 table," in findings["lake"].text
 

@@ -257,7 +257,12 @@ def find_account(name: str) -> Account:
             return replace(account, sas=_bare(sas))
     if name in _from_spark:
         return replace(_from_spark[name], endpoint=account.endpoint)
-    if name in PUBLIC_ACCOUNTS or os.environ.get("AZURE_STORAGE_ANON", "").lower() in ("1", "t", "true", "yes"):
+    if name in PUBLIC_ACCOUNTS or os.environ.get("AZURE_STORAGE_ANON", "").lower() in (
+        "1",
+        "t",
+        "true",
+        "yes",
+    ):
         return replace(account, is_anonymous=True)
     return account
 

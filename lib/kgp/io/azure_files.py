@@ -31,7 +31,7 @@ class BlobFileSystem(AzureBlobFileSystem):  # type: ignore[misc]
         self, account: Account, *, retry_total: int = 3, read_timeout: float = _READ_SECONDS, **options: Any
     ) -> None:
         self._account = account
-        self._client_options = {
+        self._client_options: dict[str, Any] = {
             "retry_total": retry_total,
             "connection_timeout": min(_CONNECT_SECONDS, read_timeout),
             "read_timeout": read_timeout,

@@ -9,7 +9,6 @@ filtered; else the rows are filtered as they are read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from kgp.errors import LakeError
 from kgp.io.deltalog import ids_by_file
+from kgp.io.place import LakePlace
 from kgp.io.staleness import mark_files, mark_groups
 from kgp.table import Table
 from kgp.tables import (
@@ -42,13 +41,12 @@ class Catalog:
     """The tables of a lake.
 
     Args:
-        uri: the lake: a local directory, or a URI that `deltalake` knows.
-        storage_options: credentials and the like for other storage than local disks, as `deltalake` names them.
+        uri: the lake, as `Lake` takes it.
     """
 
-    def __init__(self, uri: str, *, storage_options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
-        self._options = dict(storage_options or {})
+        self._place = LakePlace(self.uri)
 
     def names(self) -> tuple[str, ...]:
         """The tables that exist, in the order of the contract.
@@ -56,7 +54,7 @@ class Catalog:
         Raises:
             LakeError: there is none.
         """
-        found = tuple(t.name for t in ALL_TABLES if DeltaTable.is_deltatable(self._path(t), self._options))
+        found = tuple(t.name for t in ALL_TABLES if self._place.exists(t.name))
         if not found:
             raise LakeError(
                 "There is no lake here: none of kgp's tables was found.",
@@ -98,26 +96,21 @@ class Catalog:
             rows.append(dict(zip(names, (table.name, *figures, table.grain), strict=True)))
         return rows
 
-    def _path(self, table: Table) -> str:
-        return f"{self.uri}/{table.name}"
-
     def _delta(self, table: Table) -> DeltaTable:
         try:
-            return DeltaTable(self._path(table), storage_options=self._options)
+            return self._place.open(table.name)
         except TableNotFoundError as problem:
             raise LakeError(
                 f"Table {table.name} is not in the lake.", where=self.uri, mend="See kgp tables --all."
             ) from problem
         except DeltaError as problem:
-            raise LakeError(f"Its Delta log can't be read: {problem}.", where=self._path(table)) from problem
+            where = self._place.table(table.name)
+            raise LakeError(f"Its Delta log can't be read: {problem}.", where=where) from problem
 
     def _dataset(self, table: Table, delta: DeltaTable) -> ds.Dataset:
-        if "://" in self.uri and not self.uri.startswith("file://"):
-            return delta.to_pyarrow_dataset()
         # Arrow's own file system: the one that deltalake lends it is Python's, and Arrow's threads, when a query ends
         # before its scan, can run into an interpreter that is going down.
-        root = Path(self._path(table).removeprefix("file://")).absolute()
-        return delta.to_pyarrow_dataset(filesystem=SubTreeFileSystem(str(root), LocalFileSystem()))
+        return delta.to_pyarrow_dataset(filesystem=self._place.arrow(table.name))
 
     def _ledgers(self, tables: Iterable[Table]) -> dict[str, frozenset[str]]:
         """Ledger → the ids that it names, for the ledgers of these tables."""
@@ -127,7 +120,7 @@ class Catalog:
                 continue
             ledger = TABLES[table.ledger]
             ids: list[str] = []
-            if DeltaTable.is_deltatable(self._path(ledger), self._options):
+            if self._place.exists(ledger.name):
                 rows = self._dataset(ledger, self._delta(ledger))
                 ids = rows.to_table(columns=[table.ledger_column])[0].to_pylist()
             known[table.ledger] = frozenset(ids)
@@ -143,7 +136,7 @@ class Catalog:
 
     def _rows(self, table: Table) -> list[dict[str, Any]]:
         """The valid rows of a small table; none where it is missing."""
-        if not DeltaTable.is_deltatable(self._path(table), self._options):
+        if not self._place.exists(table.name):
             return []
         rows: list[dict[str, Any]] = (
             self._valid(table, self._delta(table), self._ledgers([table])).to_table().to_pylist()

@@ -14,23 +14,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 
 from kgp.errors import CheckError, ContractError, LakeError
 from kgp.io.deltalog import ids_by_file, remove_files
 from kgp.io.direct import WRITTEN, check_rows, from_json, write_action_batches, write_split
 from kgp.io.parts import TARGET_ROWS, TablePart, plan_parts
-from kgp.io.tasks import SplitRows, map_splits
+from kgp.io.place import LakePlace
+from kgp.io.tasks import SplitRows, carry_credentials, map_splits
 from kgp.table import Table, conform
 from kgp.tables import TABLES
 
@@ -46,6 +49,10 @@ _PROPERTIES = {
 }
 
 
+# Commits that are tried before others' are given the way.
+_COMMITS = 6
+
+
 class Lake:
     """The Delta tables under one URI.
 
@@ -56,35 +63,37 @@ class Lake:
 
     def __init__(self, spark: SparkSession | Callable[[], SparkSession], uri: str) -> None:
         self._spark = spark
+        self._is_prepared = False
         self.uri = uri.rstrip("/")
+        self.place = LakePlace(self.uri)
 
     @property
     def spark(self) -> SparkSession:
         """The session; started now if it was not needed before."""
         if callable(self._spark):
             self._spark = self._spark()
+        if not self._is_prepared:
+            self.place.prepare(self._spark)
+            self._is_prepared = True
         return self._spark
 
-    @property
-    def local_root(self) -> Path | None:
-        """The lake's directory where it lies on a local disk, else None."""
-        if self.uri.startswith("file://"):
-            return Path(self.uri.removeprefix("file://"))
-        return None if "://" in self.uri else Path(self.uri).absolute()
-
     def path(self, table: Table) -> str:
-        """Where a table lies, as Spark and delta-rs want it."""
-        return f"{self.uri if self.local_root is None else self.local_root}/{table.name}"
+        """Where a table lies, as tasks write its files and messages name it."""
+        return self.place.table(table.name)
+
+    def open(self, table: Table) -> DeltaTable:
+        """The log of an existing table."""
+        return self.place.open(table.name)
 
     # --------------------------------------------------------------------------------------- what is there
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been created."""
-        return bool(DeltaTable.is_deltatable(self.path(table)))
+        return self.place.exists(table.name)
 
     def version(self, table: Table) -> int | None:
         """The table's newest Delta version, or None where it does not exist."""
-        return DeltaTable(self.path(table)).version() if self.exists(table) else None
+        return self.open(table).version() if self.exists(table) else None
 
     def create(self, table: Table) -> None:
         """Create the table with its comments, NOT NULL columns and CHECK constraints, where it is missing.
@@ -95,18 +104,20 @@ class Lake:
         if self.exists(table):
             self._check_same_shape(table)
             return
-        if (root := self.local_root) is not None:
+        if (root := self.place.local_root) is not None:
             root.mkdir(parents=True, exist_ok=True)
+        uri, options = self.place.delta(table.name)
         checks = {f"delta.constraints.{name}": predicate for name, predicate in table.checks.items()}
         with self._commit_lock():
             DeltaTable.create(
-                self.path(table),
+                uri,
                 table.arrow_schema,
                 mode="ignore",
                 partition_by=list(table.partition_by),
                 description=f"One row per {table.grain}.",
                 configuration={**_PROPERTIES, **checks},
                 raise_if_key_not_exists=False,  # CHECK constraints carry names of their own
+                storage_options=options,
             )
 
     # -------------------------------------------------------------------------------- small, on the driver
@@ -146,14 +157,19 @@ class Lake:
         """
         arrow = _as_arrow(table, rows)
         self.create(table)
-        with self._commit_lock():
+        uri, options = self.place.delta(table.name)
+
+        def write() -> None:
             write_deltalake(
-                self.path(table),
+                uri,
                 arrow,
                 mode="overwrite",
                 predicate=where,
                 commit_properties=CommitProperties(custom_metadata={"note": note}),
+                storage_options=options,
             )
+
+        self._commit(write)
         return int(arrow.num_rows)
 
     # ------------------------------------------------------------------------------------- large, by Spark
@@ -165,7 +181,7 @@ class Lake:
         reader = self.spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+        return reader.load(self.place.hadoop(table.name))
 
     def read(self, table: Table, *, version: int | None = None) -> DataFrame:
         """The valid rows: those that their ledger names."""
@@ -225,7 +241,8 @@ class Lake:
         else:
             if table.sort_by:
                 shaped = shaped.sortWithinPartitions(*table.partition_by, *table.sort_by)
-            actions = shaped.mapInArrow(partial(write_action_batches, table=table, root=root), WRITTEN)
+            write = carry_credentials(partial(write_action_batches, table=table, root=root))
+            actions = shaped.mapInArrow(write, WRITTEN)
         return self.commit(table, [from_json(row.action) for row in actions.collect()], ids, note=note)
 
     def _as_frame(self, table: Table, rows: DataFrame | SplitRows[Any]) -> DataFrame:
@@ -239,8 +256,8 @@ class Lake:
         writer = writer.mode("overwrite").option("userMetadata", note)
         if ids is not None and table.ledger_column is not None:
             writer = writer.option("replaceWhere", in_list(table.ledger_column, ids))
-        writer.save(self.path(table))
-        history = DeltaTable(self.path(table)).history(1)[0]
+        writer.save(self.place.hadoop(table.name))
+        history = self.open(table).history(1)[0]
         if history["version"] == before:
             return 0
         return int(history["operationMetrics"]["numOutputRows"])
@@ -260,8 +277,9 @@ class Lake:
             rows in the files.
         """
         self.create(table)
-        with self._commit_lock():
-            delta = DeltaTable(self.path(table))
+
+        def write() -> None:
+            delta = self.open(table)
             old = remove_files(delta, table.ledger_column, None if ids is None else set(ids))
             if old or written:
                 delta.create_write_transaction(
@@ -271,6 +289,8 @@ class Lake:
                     partition_by=list(table.partition_by),
                     commit_properties=CommitProperties(custom_metadata={"note": note}),
                 )
+
+        self._commit(write)
         return sum(json.loads(action.stats)["numRecords"] for action in written)
 
     def check_key(self, table: Table, where: str = "true") -> None:
@@ -300,7 +320,7 @@ class Lake:
 
     def _select(self, table: Table, wanted: str, where: str) -> pa.Table:
         # Not to_pyarrow_table(): Arrow's I/O threads inside a Python file system can abort the interpreter's exit.
-        query = QueryBuilder().register("rows", DeltaTable(self.path(table)))
+        query = QueryBuilder().register("rows", self.open(table))
         return pa.table(query.execute(f"SELECT {wanted} FROM rows WHERE {where}"))
 
     # ---------------------------------------------------------------------------------------------- debris
@@ -317,16 +337,15 @@ class Lake:
             if column is None or table.ledger is None or not self.exists(table):
                 continue
             known = set(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
-            delta = DeltaTable(self.path(table))
+            delta = self.open(table)
             orphans = sorted(set().union(*ids_by_file(delta, column).values()) - known)
             if orphans:
-                with self._commit_lock():
-                    delta.delete(in_list(column, orphans))
+                self._commit(partial(delta.delete, in_list(column, orphans)))
                 removed[table.name] = orphans
         return removed
 
     def _check_same_shape(self, table: Table) -> None:
-        found = {(f.name, str(f.type)) for f in DeltaTable(self.path(table)).schema().fields}
+        found = {(f.name, str(f.type)) for f in self.open(table).schema().fields}
         declared = {(f.name, str(f.type)) for f in _delta_fields(table)}
         if differences := sorted(name for name, _ in found ^ declared):
             raise LakeError(
@@ -336,10 +355,29 @@ class Lake:
                 mend="Use another --lake, or load its files again into a new one.",
             )
 
+    def _commit(self, write: Callable[[], object]) -> None:
+        """Let `write` commit; where another writer came first it reads again, decides again and commits again.
+
+        Raises:
+            LakeError: others came first again and again.
+        """
+        for attempt in range(_COMMITS):
+            try:
+                with self._commit_lock():
+                    write()
+                return
+            except CommitFailedError:
+                time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+        raise LakeError(
+            f"Others wrote to it at the same time, {_COMMITS} times in a row.",
+            where=self.uri,
+            mend="Run it again when the other jobs have ended.",
+        )
+
     @contextmanager
     def _commit_lock(self) -> Iterator[None]:
         """On a local disk one commit at a time: Spark's local log store is safe only inside one JVM."""
-        root = self.local_root
+        root = self.place.local_root
         if root is None:
             yield
             return

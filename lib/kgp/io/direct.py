@@ -19,14 +19,14 @@ from functools import lru_cache
 from typing import Any
 
 import duckdb
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
-from kgp.errors import ContractError
+from kgp.errors import ContractError, InputError
 from kgp.io.parquet import ParquetFile
+from kgp.io.storage import create_file, explained, open_binary, remove_file
 from kgp.io.tasks import Item
 from kgp.table import Table
 
@@ -37,6 +37,7 @@ PENDING_BYTES = 128 << 20
 # Files that are open at the same time. Rows in order need one; a file of a contig that comes back later is another one.
 MOST_OPEN = 64
 WRITTEN = "action string"
+_FOOTER_BYTES = 64 << 10
 # Hive's escapes in directory names, as Spark writes them.
 _ESCAPED = set("\"#%'*/:=?\\{[]^") | {chr(n) for n in range(0x20)} | {"\x7f"}
 
@@ -85,7 +86,7 @@ class TableWriter:
         try:
             while self._files:
                 self._finish_oldest()
-            return [_describe(file, self._table, self._root) for file in self._finished]
+            return [_describe(file, self._table) for file in self._finished]
         except BaseException:
             self.abort()
             raise
@@ -108,10 +109,11 @@ class TableWriter:
         values = dict(zip(table.partition_by, key, strict=True))
         directory = "".join(f"{name}={_escape(value)}/" for name, value in values.items())
         path = f"{directory}part-{uuid.uuid4()}.zstd.parquet"
-        sink = fsspec.open(f"{self._root}/{path}", "wb", auto_mkdir=True).open()
+        url = f"{self._root}/{path}"
+        sink = create_file(url)
         columns = [name for name in table.columns if name not in table.partition_by]
         schema = pa.schema([pa.field(name, table.arrow_schema.field(name).type) for name in columns])
-        return _OpenFile(path, values, table, schema, sink, ParquetFile(sink, schema))
+        return _OpenFile(path, url, values, table, schema, sink, ParquetFile(sink, schema))
 
 
 @dataclass
@@ -119,6 +121,7 @@ class _OpenFile:
     """A file that is being written."""
 
     path: str
+    url: str
     values: dict[str, str | None]
     table: Table
     schema: pa.Schema
@@ -138,15 +141,17 @@ class _OpenFile:
     def finish(self) -> None:
         if self.n_pending:
             self.flush()
-        self.parquet.close()
-        self.sink.close()
+        with explained(self.url):
+            self.parquet.close()
+            self.sink.close()
 
     def flush(self) -> None:
         """Check and write one row group."""
         rows = pa.concat_tables(self.pending)
         group, rest = rows.slice(0, ROW_GROUP_ROWS), rows.slice(ROW_GROUP_ROWS)
         check_rows(group, self.table)
-        self.parquet.write(group.select(self.schema.names).cast(self.schema))
+        with explained(self.url):
+            self.parquet.write(group.select(self.schema.names).cast(self.schema))
         self.pending, self.n_pending, self.n_bytes = (
             ([rest], rest.num_rows, rest.nbytes) if rest.num_rows else ([], 0, 0)
         )
@@ -171,9 +176,8 @@ def write_files(batches: Iterable[pa.RecordBatch], table: Table, root: str) -> l
 def discard_files(paths: Iterable[str], root: str) -> None:
     """Remove files that no commit will name. What can't be removed stays: nobody reads it."""
     for path in paths:
-        place = fsspec.open(f"{root}/{path}", "rb")
-        with contextlib.suppress(OSError):
-            place.fs.rm_file(place.path)
+        with contextlib.suppress(InputError):
+            remove_file(f"{root}/{path}")
 
 
 def check_rows(rows: pa.Table, table: Table) -> None:
@@ -242,8 +246,8 @@ def _escape(value: str | None) -> str:
     return "".join(f"%{ord(c):02X}" if c in _ESCAPED else c for c in value)
 
 
-def _describe(file: _OpenFile, table: Table, root: str) -> AddAction:
-    with fsspec.open(f"{root}/{file.path}", "rb") as written:
+def _describe(file: _OpenFile, table: Table) -> AddAction:
+    with open_binary(file.url, read_ahead=_FOOTER_BYTES) as written:
         footer = pq.read_metadata(written)
         size = written.seek(0, 2)
     return AddAction(

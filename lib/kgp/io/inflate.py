@@ -14,7 +14,8 @@ from typing import cast
 import deflate
 
 from kgp.errors import FormatError
-from kgp.io.storage import READ_AHEAD, RangeReader, display_url
+from kgp.io.storage import READ_AHEAD, RangeReader
+from kgp.io.urls import display_url
 
 MAX_BLOCK = 1 << 16
 END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")

@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ from deltalake import DeltaTable
 
 from kgp.errors import ContractError, LakeError
 from kgp.io.deltalog import ids_by_file
+from kgp.io.storage import open_binary, open_parquet
 from kgp.table import Table
 from kgp.tables import TABLES
 
@@ -33,6 +33,7 @@ TARGET_ROWS = 20_000
 # A ledger that changes while the log is read makes it be read again, at most this often.
 _ATTEMPTS = 5
 _FOOTERS_AT_ONCE = 16
+_FOOTER_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def read_part(
     needed = list(columns)
     if part.ids is not None and table.ledger_column is not None:
         needed = list(dict.fromkeys([*columns, table.ledger_column]))
-    with fsspec.open(part.path, "rb") as file:
+    with open_parquet(part.path, needed, part.row_groups) as file:
         # Arrow's own threads are left out: each core has a task, and `file` is Python's.
         parquet = pq.ParquetFile(file, pre_buffer=False)
         there = set(parquet.schema_arrow.names)
@@ -169,12 +170,12 @@ def _snapshot(lake: Lake, table: Table) -> tuple[DeltaTable, frozenset[str] | No
     """
     column = table.ledger_column
     if table.ledger is None or column is None:
-        return DeltaTable(lake.path(table)), None
+        return lake.open(table), None
     ledger = TABLES[table.ledger]
     for _ in range(_ATTEMPTS):
         version = lake.version(ledger)
         known = frozenset(lake.fetch_all(ledger)[column].to_pylist())
-        delta = DeltaTable(lake.path(table))
+        delta = lake.open(table)
         if lake.version(ledger) == version:
             return delta, known
     raise LakeError(
@@ -186,7 +187,7 @@ def _snapshot(lake: Lake, table: Table) -> tuple[DeltaTable, frozenset[str] | No
 
 def _cut(file: TablePart, *, span: tuple[int, int] | None, target_rows: int) -> list[TablePart]:
     """A file as parts of about `target_rows` rows, without the row groups that have no row in the span."""
-    with fsspec.open(file.path, "rb") as opened:
+    with open_binary(file.path, read_ahead=_FOOTER_BYTES) as opened:
         footer = pq.read_metadata(opened)
     parts: list[TablePart] = []
     for number in range(footer.num_row_groups):

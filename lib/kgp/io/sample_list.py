@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Sequence
 
 from kgp.errors import InputError, UsageError
-from kgp.io.storage import display_url, exists, open_binary
+from kgp.io.storage import exists, open_binary
+from kgp.io.urls import display_url
 
 _FLAG = "--samples"
 

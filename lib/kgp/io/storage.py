@@ -1,8 +1,8 @@
 """Files wherever they lie: local paths and every URL that fsspec knows (az, abfss, wasbs, https, ftp, s3).
 
-Credentials come from the environment, as fsspec and adlfs document them (``AZURE_STORAGE_ACCOUNT_NAME``,
-``AZURE_STORAGE_CONNECTION_STRING``, ``FSSPEC_<PROTOCOL>_<OPTION>``); they never appear in a message. Files
-are streamed: nothing is copied whole to disk or held whole in memory.
+Azure's blobs are read as `kgp.io.azure` says; for other storage, credentials come from the environment as fsspec
+documents them (``FSSPEC_<PROTOCOL>_<OPTION>``). They never appear in a message. Files are streamed: nothing is copied
+whole to disk or held whole in memory.
 """
 
 from __future__ import annotations
@@ -10,77 +10,64 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 from fsspec.core import url_to_fs
 
-from kgp.errors import EnvironmentProblem, InputError
+from kgp.errors import EnvironmentProblem, InputError, KgpError
+from kgp.io.azure import locate
+from kgp.io.urls import display_url, is_local
+from kgp.sources import DOORS
 
 READ_AHEAD = 8 << 20
 
 _READ_SIZE = 1 << 20
 _BEHIND_BYTES = 64 << 10
-_WASB = re.compile(
-    r"wasbs?://(?P<container>[^@/]+)@(?P<account>[^./]+)\.blob\.core\.windows\.net/(?P<path>.*)"
-)
 
 
-def display_url(url: str) -> str:
-    """The URL without user, password and query, as messages show it; a local path stays as it is.
-
-    >>> display_url("https://me:secret@host/file.vcf.gz?sv=2024&sig=abc")
-    'https://host/file.vcf.gz'
-    >>> display_url("abfss://container@account.dfs.core.windows.net/file.vcf.gz")
-    'abfss://container@account.dfs.core.windows.net/file.vcf.gz'
-    """
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    host = parts.netloc
-    if parts.scheme not in ("abfs", "abfss", "wasb", "wasbs"):  # there the user is the container
-        host = host.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
-
-
-def place_of(url: str) -> str:
-    """How tables and messages name the place of a file: an absolute path, or a URL without user and query.
-
-    >>> place_of("file:///data/a.vcf"), place_of("/data/../data/a.vcf")
-    ('/data/a.vcf', '/data/a.vcf')
-    >>> place_of("https://host/a.vcf?sv=2024&sig=secret")
-    'https://host/a.vcf'
-    """
-    if not is_local(url):
-        return display_url(url)
-    return os.path.abspath(url.removeprefix("file://").removeprefix("local://"))
-
-
-def is_local(url: str) -> bool:
-    """Whether the file lies on a disk of this machine.
-
-    >>> is_local("/data/a.vcf"), is_local("file:///data/a.vcf"), is_local("az://release/a.vcf")
-    (True, True, False)
-    """
-    return "://" not in url or url.startswith(("file://", "local://"))
-
-
-def open_binary(url: str) -> BinaryIO:
+def open_binary(url: str, *, read_ahead: int = READ_AHEAD) -> BinaryIO:
     """Open a file for reading bytes, with seek; of a remote one, megabytes are read ahead.
 
     Args:
         url: local path or fsspec URL.
+        read_ahead: bytes that are fetched beyond those that are asked for.
 
     Raises:
         InputError: there is no such file, or it may not be read.
         EnvironmentProblem: the package for this kind of URL is not installed.
     """
-    return _open(url)
+    return _open(url) if is_local(url) else _open(url, block_size=read_ahead)
+
+
+def open_parquet(url: str, columns: Sequence[str], row_groups: Sequence[int]) -> BinaryIO:
+    """Open a Parquet file of which some columns of some row groups will be read.
+
+    Of a remote file, those and the footer are fetched at once, in few requests, and nothing else is.
+
+    Args:
+        url: local path or fsspec URL.
+        columns: names; those that the file lacks are passed over.
+        row_groups: numbers of row groups.
+
+    Raises:
+        InputError: there is no such file, or it may not be read.
+    """
+    if is_local(url):
+        return _open(url)
+    from fsspec.parquet import open_parquet_file
+
+    with explained(url):
+        fs, path = _resolve(url)
+        return cast(
+            BinaryIO,
+            open_parquet_file(
+                path, fs=fs, columns=list(columns), row_groups=list(row_groups), engine="pyarrow"
+            ),
+        )
 
 
 class RangeReader:
@@ -124,7 +111,7 @@ class RangeReader:
         elif self._end is not None:
             n = min(n, self._behind)
             self._behind *= 2
-        with _explained(self._url):
+        with explained(self._url):
             data = self._fetch(n)
         self._at = self._file_at = self._at + len(data)
         if self._on_read is not None:
@@ -166,9 +153,35 @@ class RangeReader:
         self._file.close()
 
 
+def create_file(url: str) -> BinaryIO:
+    """Open a file for writing, in the place of one that is there; on remote storage it appears when it is closed.
+
+    Directories above it are made where they are missing.
+
+    Raises:
+        InputError: it may not be written.
+    """
+    with explained(url):
+        fs, path = _resolve(url)
+        if is_local(url):
+            fs.makedirs(os.path.dirname(path), exist_ok=True)
+        return cast(BinaryIO, fs.open(path, "wb"))
+
+
+def remove_file(url: str) -> None:
+    """Remove a file.
+
+    Raises:
+        InputError: there is none, or it may not be removed.
+    """
+    with explained(url):
+        fs, path = _resolve(url)
+        fs.rm_file(path)
+
+
 def exists(url: str) -> bool:
     """Whether there is a file (or a directory) at the URL."""
-    with _explained(url):
+    with explained(url):
         fs, path = _resolve(url)
         return bool(fs.exists(path))
 
@@ -179,7 +192,7 @@ def file_size(url: str) -> int:
     Raises:
         InputError: there is no such file, or its server does not tell its size.
     """
-    with _explained(url):
+    with explained(url):
         fs, path = _resolve(url)
         info = fs.info(path)
         if info.get("type") == "directory":
@@ -204,7 +217,7 @@ def content_id(url: str) -> str:
         InputError: there is no such file, or it may not be read.
     """
     if not is_local(url):
-        with _explained(url):
+        with explained(url):
             fs, path = _resolve(url)
             info = fs.info(path)
         if md5 := _stated_md5(info):
@@ -234,21 +247,31 @@ def _stated_md5(info: dict[str, Any]) -> str | None:
 
 
 def _open(url: str, **options: object) -> BinaryIO:
-    with _explained(url):
+    with explained(url):
         fs, path = _resolve(url)
         return cast(BinaryIO, fs.open(path, "rb", **options))
 
 
 def _resolve(url: str) -> tuple[Any, str]:
-    """File system and path of a URL; wasb(s), Hadoop's name for the same blobs, is read as abfs(s)."""
-    if (blob := _WASB.fullmatch(url)) is not None:
-        url = f"abfss://{blob['container']}@{blob['account']}.dfs.core.windows.net/{blob['path']}"
+    """File system and path of a URL."""
+    if (place := locate(url)) is not None:
+        account, blob = place
+        return account.file_system(), blob.for_fsspec
+    if url.startswith("s3://"):
+        return _open_bucket(url), url.removeprefix("s3://")
     fs, path = url_to_fs(url)
     return cast(fsspec.AbstractFileSystem, fs), str(path)
 
 
+def _open_bucket(url: str) -> Any:
+    """S3: the archives' buckets without a credential, others with what boto finds in the environment."""
+    bucket = url.removeprefix("s3://").partition("/")[0]
+    is_public = any(f"{door.root}/".startswith(f"s3://{bucket}/") for door in DOORS)
+    return fsspec.filesystem("s3", anon=is_public)
+
+
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str) -> Iterator[None]:
     """Turn what any file system raises into one clear message.
 
     The cause is left out of the chain: it may quote a credential.
@@ -256,7 +279,7 @@ def _explained(url: str) -> Iterator[None]:
     where = display_url(url)
     try:
         yield
-    except InputError:
+    except KgpError:
         raise
     except FileNotFoundError:
         raise InputError("There is no such file.", where=where, mend="Check the path or URL.") from None

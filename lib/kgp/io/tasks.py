@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from kgp.io.azure import accept_from_driver, known_from_spark
 from kgp.io.splits import TARGET_BYTES, Split, plan_splits
 from kgp.io.storage import file_size
 
@@ -58,6 +59,19 @@ class SplitRows(Generic[Item]):
     function: Callable[[Item], Iterator[pa.RecordBatch]]
 
 
+def carry_credentials(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
+    """The function for tasks, which know there what the driver knows from Spark's configuration of Azure's accounts."""
+    accounts = known_from_spark()
+    if not accounts:
+        return function
+
+    def run(item: Item) -> Result:
+        accept_from_driver(accounts)
+        return function(item)
+
+    return run
+
+
 def run_tasks(spark: SparkSession, items: Sequence[Item], function: Callable[[Item], Result]) -> list[Result]:
     """Call a function with each item in a Spark task of its own; what it returns, in the order of the items.
 
@@ -66,6 +80,7 @@ def run_tasks(spark: SparkSession, items: Sequence[Item], function: Callable[[It
         items: splits, or parts of a table; at least one.
         function: picklable, and no Spark object in it; what it returns is small and picklable, too.
     """
+    function = carry_credentials(function)
     try:
         context = spark.sparkContext
     except Exception:  # a Spark Connect session has none, and no RDDs
@@ -105,4 +120,4 @@ def map_splits(
             for index in batch.column(0).to_pylist():
                 yield from function(splits[index])
 
-    return spark.range(0, len(splits), 1, len(splits)).mapInArrow(run, schema)
+    return spark.range(0, len(splits), 1, len(splits)).mapInArrow(carry_credentials(run), schema)

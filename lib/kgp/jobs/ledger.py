@@ -12,7 +12,8 @@ import pyspark
 import kgp
 from kgp.errors import CheckError
 from kgp.io.delta import in_list
-from kgp.io.storage import content_id, file_size, place_of
+from kgp.io.storage import content_id, file_size
+from kgp.io.urls import place_of
 from kgp.job import Context
 from kgp.tables import LOADS, QUARANTINE
 from kgp.transforms.loads import Decision, EarlierLoad, LoadIdentity, decide_load

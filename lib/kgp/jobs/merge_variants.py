@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from kgp.io.storage import content_id, file_size, place_of
+from kgp.io.storage import content_id, file_size
+from kgp.io.urls import place_of
 from kgp.io.vcf.merge_header import MergedHeader, read_merged_header
 from kgp.job import Context
 from kgp.jobs.ledger import FileLoad, identify_load

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from kgp.errors import FormatError
 from kgp.io.direct import discard_files
 from kgp.io.splits import Split
-from kgp.io.storage import display_url, place_of
 from kgp.io.tasks import map_splits, run_tasks
+from kgp.io.urls import display_url, place_of
 from kgp.io.vcf.builtin import SplitTask, read_rows
 from kgp.io.vcf.conformance import LineChecker
 from kgp.io.vcf.findings import Findings

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kgp.errors import EnvironmentProblem, FormatError
-from kgp.io.storage import display_url
 from kgp.io.tasks import plan_tasks, run_tasks
+from kgp.io.urls import display_url
 from kgp.io.vcf.glow_forms import FORMAT_KEYS
 from kgp.io.vcf.glow_guard import LineGuard
 from kgp.io.vcf.glow_header import find_odd_header

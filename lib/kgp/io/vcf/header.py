@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kgp.errors import FormatError
 from kgp.io.splits import Split, detect_form, read_chunks, read_start
-from kgp.io.storage import display_url
+from kgp.io.urls import display_url
 from kgp.transforms.alleles import parse_whole_number
 
 _FILE_FORMAT = re.compile(r"##fileformat=VCFv?(4(?:\.\d+)?)\s*")

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kgp.errors import FormatError, InputError
-from kgp.io.storage import RangeReader, display_url
+from kgp.io.storage import RangeReader
+from kgp.io.urls import display_url
 
 SUFFIXES = (".tbi", ".csi")
 

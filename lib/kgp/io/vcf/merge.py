@@ -21,8 +21,9 @@ import pyarrow as pa
 from kgp.errors import CheckError
 from kgp.io.direct import discard_files
 from kgp.io.splits import Chunk, Split, has_end_marker
-from kgp.io.storage import file_size, place_of
+from kgp.io.storage import file_size
 from kgp.io.tasks import count_cores, map_splits, plan_tasks, run_tasks, task_bytes
+from kgp.io.urls import place_of
 from kgp.io.vcf.builtin import SplitResult, SplitTask
 from kgp.io.vcf.conformance import LineChecker
 from kgp.io.vcf.findings import NO_SEX, UNKNOWN_CONTIG, Survey, put_together

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kgp.errors import FormatError
-from kgp.io.storage import place_of
+from kgp.io.urls import place_of
 from kgp.io.vcf.conformance.reserved import Shape, parse_minor, reserved_formats, reserved_infos
 from kgp.io.vcf.header import Declaration, VcfHeader, parse_header, read_header
 from kgp.transforms.merge import FileShape

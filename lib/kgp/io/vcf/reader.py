@@ -13,8 +13,8 @@ from deltalake.transaction import AddAction
 from kgp.errors import FormatError
 from kgp.io.direct import discard_files
 from kgp.io.splits import Split, has_end_marker
-from kgp.io.storage import display_url, place_of
 from kgp.io.tasks import count_cores, map_splits, plan_tasks, run_tasks
+from kgp.io.urls import display_url, place_of
 from kgp.io.vcf import glow
 from kgp.io.vcf.builtin import SplitResult, SplitTask, read_rows
 from kgp.io.vcf.conformance import LineChecker

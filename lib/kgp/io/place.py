@@ -1,0 +1,122 @@
+"""Where a lake lies: one URI, and the form of it that each library wants.
+
+delta-rs, Spark, Arrow and fsspec each have their own name for the same blobs, and their own way to be told a
+credential. Tables and messages hold the URI only; credentials are looked up each time (`kgp.io.azure`) and kept by
+nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deltalake import DeltaTable
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+from kgp.io.azure import learn_from_spark, locate
+from kgp.io.urls import is_local
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class LakePlace:
+    """The directory of a lake's tables.
+
+    Args:
+        uri: local, or in a storage that delta-rs and Hadoop know: ``az://``, ``abfss://``, ``wasbs://`` and the like.
+    """
+
+    uri: str
+
+    @property
+    def local_root(self) -> Path | None:
+        """The directory where it lies on a local disk, else None."""
+        if not is_local(self.uri):
+            return None
+        return Path(self.uri.removeprefix("file://").removeprefix("local://")).absolute()
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether it lies in Azure's storage."""
+        return locate(self.uri) is not None
+
+    def table(self, name: str) -> str:
+        """Where a table lies, as `kgp.io.storage` and messages take it."""
+        return f"{self.local_root or self.uri.rstrip('/')}/{name}"
+
+    def delta(self, name: str) -> tuple[str, dict[str, str] | None]:
+        """Where a table lies, and the storage options, as `deltalake` takes them."""
+        if (place := locate(self.uri)) is None:
+            return self.table(name), None
+        account, blob = place
+        return blob.child(name).for_delta, account.delta_options()
+
+    def open(self, name: str, *, version: int | None = None) -> DeltaTable:
+        """A table's log.
+
+        Raises:
+            deltalake.exceptions.TableNotFoundError: there is none.
+        """
+        uri, options = self.delta(name)
+        return DeltaTable(uri, version=version, storage_options=options)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        uri, options = self.delta(name)
+        return bool(DeltaTable.is_deltatable(uri, options))
+
+    def hadoop(self, name: str) -> str:
+        """Where a table lies, as Spark takes it."""
+        if (place := locate(self.uri)) is None:
+            return self.table(name)
+        account, blob = place
+        return blob.child(name).for_hadoop(account)
+
+    def arrow(self, name: str) -> Any:
+        """A table's directory as a file system that Arrow reads without Python; None where it has none for it."""
+        if self.local_root is not None:
+            return SubTreeFileSystem(self.table(name), LocalFileSystem())
+        if (place := locate(self.uri)) is None:
+            return None
+        account, blob = place
+        files = account.arrow_file_system()
+        return None if files is None else SubTreeFileSystem(blob.child(name).for_fsspec, files)
+
+    def prepare(self, spark: SparkSession) -> None:
+        """Tell a session's Hadoop how to reach the lake, where its configuration does not say so already.
+
+        The settings go to Hadoop's configuration and not to Spark's, which its web page and event log show.
+        """
+        if (place := locate(self.uri)) is None:
+            return
+        account, blob = place
+        try:
+            hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+        except Exception:  # a Spark Connect session has its storage from its workspace
+            return
+        for setting, value in account.hadoop_settings(blob.container).items():
+            if hadoop.get(setting) is None:
+                hadoop.set(setting, value)
+
+
+def learn_credentials() -> None:
+    """Take what the configuration of spark-submit, or of the session that is there, says of Azure's accounts."""
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        learn_from_spark(SparkConf().getAll())
+    session = SparkSession.getActiveSession()
+    if session is None:
+        return
+    try:
+        learn_from_spark(session.sparkContext.getConf().getAll())
+        settings = session._jsparkSession.conf().getAll()  # set in a notebook
+        pairs = settings.toSeq()
+        learn_from_spark((pairs.apply(n)._1(), pairs.apply(n)._2()) for n in range(pairs.size()))
+    except Exception:  # a Spark Connect session shows neither
+        return
