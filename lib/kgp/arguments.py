@@ -27,6 +27,7 @@ from kgp.params import (
     LoadSamples,
     LoadVariants,
     Stats,
+    Sync,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class JobCommand:
 
 # fmt: off
 JOB_COMMANDS = (
+    JobCommand(("sync",), Sync, "kgp.jobs.sync_files:SYNC_FILES",
+               "the files of a release: list, compare with last time, stage what is new"),
     JobCommand(("load", "samples"), LoadSamples, "kgp.jobs.load_samples:LOAD_SAMPLES",
                "who the people are: panel and pedigree into samples"),
     JobCommand(("load", "variants"), LoadVariants, "kgp.jobs.load_variants:LOAD_VARIANTS",
@@ -124,11 +127,12 @@ def add_params(parser: argparse.ArgumentParser, kind: type[Any], defaults: Mappi
             "metavar": field.metadata.get("metavar"),
             "default": argparse.SUPPRESS,
         }
+        hint = _without_none(hints[field.name])
         if field.metadata.get("positional"):
-            parser.add_argument(field.name, nargs="+", **named)
+            several: dict[str, Any] = {"nargs": "+"} if typing.get_origin(hint) is tuple else {}
+            parser.add_argument(field.name, **several, **named)
             continue
         flag = "--" + field.name.replace("_", "-")
-        hint = _without_none(hints[field.name])
         if hint is bool:
             named.pop("metavar")
             parser.add_argument(flag, action="store_true", **named)

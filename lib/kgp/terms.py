@@ -27,6 +27,7 @@ import pyarrow as pa
 __all__ = ["TERMS", "Term", "term"]
 
 BIGINT = pa.int64()
+BOOL = pa.bool_()
 BINARY = pa.binary()
 DOUBLE = pa.float64()
 INT = pa.int32()
@@ -77,6 +78,23 @@ _ALL = (
     Term("target", STRING, "The table that the load fills."),
     Term("subject", STRING, "What the rows belong to: a callset, an expression dataset, or the panel."),
     Term("build", STRING, "Reference build of the coordinates: NCBI36, GRCh37 or GRCh38."),
+    Term("source", STRING, "Release or collection of an archive, as kgp sources lists them."),
+    Term("archive_path", STRING, "Path of the file below its archive's root."),
+    Term(
+        "state", STRING, "Listed, staged (kgp has it, whole, at staged_path) or gone from the archive's listing."
+    ),
+    Term("endpoint", STRING, "The door of the archive whose listing the row comes from, as kgp sources lists them."),
+    Term("url", STRING, "Address of the file at that door, without any credential."),
+    Term("md5", STRING, "MD5 of the file's bytes.", unit="32 hexadecimal digits"),
+    Term("md5_from", STRING, "Who states the MD5: the listing, the archive's current.tree or another file, or kgp."),
+    Term("etag", STRING, "The door's mark of this version of the file."),
+    Term("modified", TIMESTAMP, "When the file was last changed, as the listing says."),
+    Term("listed_at", TIMESTAMP, "When this version of the file was first listed."),
+    Term("gone_at", TIMESTAMP, "When the listing first lacked the file."),
+    Term("staged_path", STRING, "Where kgp has put its own copy of this version of the file."),
+    Term("staged_from", STRING, "The door that the copy was read from."),
+    Term("staged_at", TIMESTAMP, "When the copy was whole and checked."),
+    Term("is_verified", BOOL, "Whether the copy's MD5 is one that the archive states; else only its length is."),
     Term("selection", TEXT_BY_NAME, "Part of the file that was asked for (contigs, regions, strictness)."),
     Term("reader", STRING, "Engine that read the file: builtin or glow for VCF, else the format's name."),
     Term("reader_reason", STRING, "Why that engine was taken."),

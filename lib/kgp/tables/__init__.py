@@ -5,6 +5,7 @@ from __future__ import annotations
 from kgp.table import Table
 from kgp.tables.annotations import ANNOTATIONS
 from kgp.tables.expression import EXPRESSION, PHENOTYPES, RUNS
+from kgp.tables.files import FILES
 from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
 from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES
 from kgp.tables.people import CALLSET_SAMPLES, SAMPLES
@@ -21,6 +22,7 @@ __all__ = [
     "EQTL_MATRICES",
     "EQTL_PHENOTYPES",
     "EXPRESSION",
+    "FILES",
     "HEADERS",
     "LOADS",
     "PHENOTYPES",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 ALL_TABLES: tuple[Table, ...] = (
+    FILES,
     LOADS,
     HEADERS,
     QUARANTINE,
