@@ -12,7 +12,8 @@ Credentials come from the environment, from Spark's configuration or from Azure'
 4. none for the archives' public accounts, nor for any account where ``AZURE_STORAGE_ANON`` is true;
 5. what `azure.identity.DefaultAzureCredential` finds: a service principal, a managed identity, the command-line tool.
 
-They are held in fields that no `repr` shows. ``KGP_AZURE_ENDPOINTS`` (``account=URL``, joined by commas) says where
+What the driver has found goes along with Spark's tasks (`kgp.io.tasks`), so that it need not be set on every node.
+Credentials are held in fields that no `repr` shows. ``KGP_AZURE_ENDPOINTS`` (``account=URL``, joined by commas) says where
 accounts are served in other clouds or by an emulator.
 """
 
@@ -42,8 +43,11 @@ _HTTPS = re.compile(
 )
 _SCHEMES = ("az", "abfs", "abfss", "wasb", "wasbs")
 
-# Account → what Spark's configuration says of it; tasks get it from the driver.
+# Account → what Spark's configuration says of it.
 _from_spark: dict[str, Account] = {}
+# Account → what was found for it: on the driver by itself, in a task by the driver.
+_found: dict[str, Account] = {}
+_from_driver: dict[str, Account] = {}
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,12 @@ def parse_blob(url: str) -> Blob | None:
 
 def find_account(name: str) -> Account:
     """The account with the credential that the environment, Spark or nobody has for it; see the module."""
+    account = _from_driver.get(name) or _look_up(name)
+    _found[name] = account
+    return account
+
+
+def _look_up(name: str) -> Account:
     account = Account(name, _endpoints().get(name) or _endpoint_of(name))
     connection = _connection()
     if connection and name == connection.get("AccountName"):
@@ -289,14 +299,14 @@ def learn_from_spark(settings: Iterable[tuple[str, str]]) -> None:
             _from_spark.setdefault(found[1], Account(found[1], _endpoint_of(found[1]), sas=_bare(value)))
 
 
-def known_from_spark() -> Mapping[str, Account]:
-    """What Spark's configuration says, for tasks; see `accept_from_driver`."""
-    return dict(_from_spark)
+def known_accounts() -> Mapping[str, Account]:
+    """The accounts that have been asked for in this process, for its tasks; see `accept_from_driver`."""
+    return dict(_found)
 
 
 def accept_from_driver(accounts: Mapping[str, Account]) -> None:
-    """In a task: take what the driver knows from Spark's configuration."""
-    _from_spark.update(accounts)
+    """In a task: take what the driver has found, in the place of what this node's environment says."""
+    _from_driver.update(accounts)
 
 
 def _endpoint_of(account: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adlfs import AzureBlobFileSystem
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
 if TYPE_CHECKING:
     from kgp.io.azure import Account
@@ -32,7 +32,8 @@ class BlobFileSystem(AzureBlobFileSystem):  # type: ignore[misc]
     ) -> None:
         self._account = account
         self._client_options: dict[str, Any] = {
-            "retry_total": retry_total,
+            # The SDK's own would wait for a minute before it says that there is no such host.
+            "retry_policy": ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=retry_total),
             "connection_timeout": min(_CONNECT_SECONDS, read_timeout),
             "read_timeout": read_timeout,
         }

@@ -299,7 +299,22 @@ def explained(url: str) -> Iterator[None]:
                 "Nobody knows this kind of URL.", where=where, mend="Use az://, https:// or a path."
             ) from None
         raise InputError(
-            f"It can't be opened ({type(problem).__name__}).",
+            f"It can't be reached ({_kinds(problem)}).",
             where=where,
             mend="Check URL, network and credentials.",
         ) from None
+
+
+def _kinds(problem: BaseException) -> str:
+    """The kinds of a problem and of what caused it, with HTTP's status; their texts may quote a credential.
+
+    >>> _kinds(RuntimeError("the key is …"))
+    'RuntimeError'
+    """
+    found: list[str] = []
+    cause: BaseException | None = problem
+    while cause is not None and len(found) < 5:
+        status = getattr(cause, "status_code", None) or getattr(cause, "status", None)
+        found.append(f"{type(cause).__name__} {status}" if isinstance(status, int) else type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return ", by ".join(dict.fromkeys(found))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from kgp.io.azure import accept_from_driver, known_from_spark
+from kgp.io.azure import accept_from_driver, known_accounts
 from kgp.io.splits import TARGET_BYTES, Split, plan_splits
 from kgp.io.storage import file_size
 
@@ -60,8 +60,8 @@ class SplitRows(Generic[Item]):
 
 
 def carry_credentials(function: Callable[[Item], Result]) -> Callable[[Item], Result]:
-    """The function for tasks, which know there what the driver knows from Spark's configuration of Azure's accounts."""
-    accounts = known_from_spark()
+    """The function for tasks, which know there what the driver has found of Azure's accounts."""
+    accounts = known_accounts()
     if not accounts:
         return function
 

@@ -20,7 +20,7 @@ def display_url(url: str) -> str:
         return url
     parts = urlsplit(url)
     host = parts.netloc
-    if parts.scheme not in ("abfs", "abfss", "wasb", "wasbs"):  # there the user is the container
+    if parts.scheme not in ("az", "abfs", "abfss", "wasb", "wasbs"):  # there the user is the container
         host = host.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
