@@ -37,7 +37,13 @@ class BlobFileSystem(AzureBlobFileSystem):  # type: ignore[misc]
             "connection_timeout": min(_CONNECT_SECONDS, read_timeout),
             "read_timeout": read_timeout,
         }
-        super().__init__(account_name=account.name, anon=True, assume_container_exists=True, **options)
+        super().__init__(
+            account_name=account.name,
+            anon=True,
+            assume_container_exists=True,
+            use_listings_cache=False,  # a blob that is asked for again may be another one by now
+            **options,
+        )
 
     def do_connect(self) -> None:
         """Connect with the account's own credential; what adlfs took from the environment is forgotten."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, BinaryIO, cast
@@ -238,7 +238,7 @@ def content_id(url: str) -> str:
 def _stated_md5(info: dict[str, Any]) -> str | None:
     """MD5 in hex that the server states (adlfs: content_settings; http: Content-MD5), or None."""
     settings = info.get("content_settings")
-    stated = settings.get("content_md5") if isinstance(settings, Mapping) else None
+    stated = None if settings is None else settings["content_md5"]  # Azure's settings are no Mapping
     stated = stated or info.get("Content-MD5")
     if not stated:
         return None
