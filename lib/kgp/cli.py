@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgp.arguments import JOB_COMMANDS, JobCommand, Parser, add_common, add_params, given_params, parse
 from kgp.config import Config, load_config
-from kgp.errors import KgpError, UsageError
+from kgp.errors import KgpError, UsageError, scrub
 from kgp.io.output import align, print_json, print_text
 
 if TYPE_CHECKING:
@@ -204,15 +204,15 @@ def _guard(argv: Sequence[str] | None, build: Callable[[], Parser]) -> int:
         return 130
     except KgpError as problem:
         if debug:
-            traceback.print_exc()
+            print(scrub(traceback.format_exc()), file=sys.stderr)
         print(f"kgp: {problem}".replace(" \n", "\n"), file=sys.stderr)
         return problem.exit_code
     except Exception as problem:
         if debug:
-            traceback.print_exc()
+            print(scrub(traceback.format_exc()), file=sys.stderr)
         reason = (str(problem).strip().splitlines() or ["no message"])[0][:300]
         print(
-            f"kgp: this is a defect of kgp, please report it: {type(problem).__name__}: {reason} "
+            f"kgp: this is a defect of kgp, please report it: {type(problem).__name__}: {scrub(reason)} "
             "(--debug shows the stack trace)",
             file=sys.stderr,
         )

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from kgp import jars
 from kgp.config import Config
-from kgp.errors import KgpError
+from kgp.errors import KgpError, NoLakeError, scrub
 from kgp.io.urls import is_local
 from kgp.params import SessionParams
 
@@ -222,10 +222,12 @@ def check_lake(lake: str) -> Finding:
 
     try:
         n: int | None = len(Catalog(lake).names())
-    except KgpError:
+    except NoLakeError:
         n = None
     except Exception as problem:  # whatever a storage says about a URI, a credential or a network
-        return Finding("lake", "problem", f"{lake} can't be read: {problem}", "check URI and credentials")
+        return Finding(
+            "lake", "problem", scrub(f"{lake} can't be read: {problem}"), "check URI and credentials"
+        )
     has = "not there yet (kgp demo makes one)" if n is None else f"{n} table{'' if n == 1 else 's'}"
     if not is_local(lake):
         return Finding("lake", "ok", f"{lake}: {has}; whether it can be written to was not tried")

@@ -10,7 +10,8 @@
     ├── UsageError          options that contradict each other or are out of range (exit code 2)
     ├── ContractError       rows do not have the shape that a table declares
     │   └── CheckError      written rows break a promise: a key repeats, counts do not add up
-    ├── LakeError           a table or a name in the lake stands in the way
+    ├── LakeError           a table or a name in the lake stands in the way, or its storage does
+    │   └── NoLakeError     there is no lake at its place
     └── EnvironmentProblem  Java, a JAR, a credential or a service is missing
 
 Catch `KgpError` for everything that a person can mend; anything else is a defect of kgp.
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "KgpError",
     "LakeError",
+    "NoLakeError",
     "OverlapError",
     "UsageError",
 ]
@@ -104,7 +106,11 @@ class CheckError(ContractError):
 
 
 class LakeError(KgpError):
-    """A table or a name in the lake stands in the way."""
+    """A table or a name in the lake stands in the way, or its storage does."""
+
+
+class NoLakeError(LakeError):
+    """There is no lake at its place."""
 
 
 class EnvironmentProblem(KgpError):

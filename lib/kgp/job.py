@@ -24,7 +24,7 @@ from kgp.config import Config
 from kgp.errors import ContractError, KgpError, scrub
 from kgp.io.delta import Lake
 from kgp.io.parts import TARGET_ROWS, TablePart
-from kgp.io.place import learn_credentials
+from kgp.io.place import explain_storage, learn_credentials
 from kgp.io.tasks import SplitRows
 from kgp.params import SessionParams
 from kgp.session import get_session
@@ -264,12 +264,15 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
 
     learn_credentials()
     context = Context(Lake(start_spark, config.lake), progress, job)
-    for table, ids in context.remove_debris().items():
-        progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")
     try:
+        for table, ids in context.remove_debris().items():
+            progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")
         report = job.run(context, params)
     except Exception as problem:
-        if (own := find_own_error(problem)) is None:
+        own = find_own_error(problem)
+        if own is None and not isinstance(problem, KgpError):
+            own = explain_storage(problem, config.lake)
+        if own is None:
             raise
         raise own from problem
     report.seconds = context.seconds

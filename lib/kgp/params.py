@@ -86,7 +86,9 @@ class Sync:
     def __post_init__(self) -> None:
         if self.dry_run and self.read_in_place:
             raise UsageError(
-                "Nothing is staged in either case.", where="--dry-run, --read-in-place", mend="Give one of them."
+                "Nothing is staged in either case.",
+                where="--dry-run, --read-in-place",
+                mend="Give one of them.",
             )
         for flag, value in (("--connections", self.connections), ("--attempts", self.attempts)):
             if value < 1:

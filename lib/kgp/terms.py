@@ -81,12 +81,22 @@ _ALL = (
     Term("source", STRING, "Release or collection of an archive, as kgp sources lists them."),
     Term("archive_path", STRING, "Path of the file below its archive's root."),
     Term(
-        "state", STRING, "Listed, staged (kgp has it, whole, at staged_path) or gone from the archive's listing."
+        "state",
+        STRING,
+        "Listed, staged (kgp has it, whole, at staged_path) or gone from the archive's listing.",
     ),
-    Term("endpoint", STRING, "The door of the archive whose listing the row comes from, as kgp sources lists them."),
+    Term(
+        "endpoint",
+        STRING,
+        "The door of the archive whose listing the row comes from, as kgp sources lists them.",
+    ),
     Term("url", STRING, "Address of the file at that door, without any credential."),
     Term("md5", STRING, "MD5 of the file's bytes.", unit="32 hexadecimal digits"),
-    Term("md5_from", STRING, "Who states the MD5: the listing, the archive's current.tree or another file, or kgp."),
+    Term(
+        "md5_from",
+        STRING,
+        "Who states the MD5: the listing, the archive's current.tree or another file, or kgp.",
+    ),
     Term("etag", STRING, "The door's mark of this version of the file."),
     Term("modified", TIMESTAMP, "When the file was last changed, as the listing says."),
     Term("listed_at", TIMESTAMP, "When this version of the file was first listed."),
@@ -94,7 +104,9 @@ _ALL = (
     Term("staged_path", STRING, "Where kgp has put its own copy of this version of the file."),
     Term("staged_from", STRING, "The door that the copy was read from."),
     Term("staged_at", TIMESTAMP, "When the copy was whole and checked."),
-    Term("is_verified", BOOL, "Whether the copy's MD5 is one that the archive states; else only its length is."),
+    Term(
+        "is_verified", BOOL, "Whether the copy's MD5 is one that the archive states; else only its length is."
+    ),
     Term("selection", TEXT_BY_NAME, "Part of the file that was asked for (contigs, regions, strictness)."),
     Term("reader", STRING, "Engine that read the file: builtin or glow for VCF, else the format's name."),
     Term("reader_reason", STRING, "Why that engine was taken."),

@@ -227,7 +227,7 @@ def test_no_credential_is_ever_shown(
                 assert main([*command, *debug]) == 1, command
                 said = "".join(capfd.readouterr())
                 assert "defect" not in said, said
-                assert "kgp: " in said or "problem" in said
+                assert "kgp: " in said or "problem" in said, said
                 assert canary not in said
                 assert "sig=" not in said
     assert canary not in caplog.text

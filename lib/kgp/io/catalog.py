@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from kgp.errors import LakeError
+from kgp.errors import LakeError, NoLakeError
 from kgp.io.deltalog import ids_by_file
 from kgp.io.place import LakePlace
 from kgp.io.staleness import mark_files, mark_groups
@@ -56,7 +56,7 @@ class Catalog:
         """
         found = tuple(t.name for t in ALL_TABLES if self._place.exists(t.name))
         if not found:
-            raise LakeError(
+            raise NoLakeError(
                 "There is no lake here: none of kgp's tables was found.",
                 where=self.uri,
                 mend="Make one with kgp demo or kgp load …, or name another with --lake.",

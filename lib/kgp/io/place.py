@@ -8,15 +8,18 @@ nobody.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+from kgp.errors import LakeError
 from kgp.io.azure import learn_from_spark, locate
-from kgp.io.urls import is_local
+from kgp.io.urls import is_local, place_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,12 +65,20 @@ class LakePlace:
             deltalake.exceptions.TableNotFoundError: there is none.
         """
         uri, options = self.delta(name)
-        return DeltaTable(uri, version=version, storage_options=options)
+        try:
+            return DeltaTable(uri, version=version, storage_options=options)
+        except TableNotFoundError:
+            raise
+        except (OSError, DeltaError) as problem:
+            raise (explain_storage(problem, self.uri) or problem) from None
 
     def exists(self, name: str) -> bool:
         """Whether there is a table of that name."""
         uri, options = self.delta(name)
-        return bool(DeltaTable.is_deltatable(uri, options))
+        try:
+            return bool(DeltaTable.is_deltatable(uri, options))
+        except (OSError, DeltaError) as problem:
+            raise (explain_storage(problem, self.uri) or problem) from None
 
     def hadoop(self, name: str) -> str:
         """Where a table lies, as Spark takes it."""
@@ -101,6 +112,26 @@ class LakePlace:
         for setting, value in account.hadoop_settings(blob.container).items():
             if hadoop.get(setting) is None:
                 hadoop.set(setting, value)
+
+
+def explain_storage(problem: Exception, uri: str) -> LakeError | None:
+    """What a remote storage's failure means for a person; None where it is no such failure.
+
+    Args:
+        problem: what delta-rs, Arrow or the SDK raised; its text may quote a signed URL and is not repeated.
+        uri: of the lake.
+    """
+    text = str(problem)
+    if is_local(uri) or not re.search(
+        r"MicrosoftAzure|Azure|object.store|Error performing|Connect", text, re.I
+    ):
+        return None
+    reason = re.search(r"<Code>(\w+)</Code>", text) or re.search(r"\b([45]\d\d [A-Z][A-Za-z ]+)", text)
+    return LakeError(
+        f"Its storage did not give what was asked for ({reason[1].strip() if reason else type(problem).__name__}).",
+        where=place_of(uri),
+        mend="Check URI, network and credentials (AZURE_STORAGE_CONNECTION_STRING and the like; see the README).",
+    )
 
 
 def learn_credentials() -> None:

@@ -1,8 +1,9 @@
 """`kgp query`: DuckDB's SQL over the valid rows of a lake, read-only, with nothing else in reach.
 
 The tables are Arrow datasets that `deltalake` opens, so filters on partition columns and on columns with statistics
-choose the files that are read. The connection is in memory; files, network, extensions, Python variables and
-settings are closed before the statement runs.
+choose the files that are read. Other datasets, such as the curated edition, can stand beside them, with or without a
+lake. The connection is in memory; files, network, extensions, Python variables and settings are closed before the
+statement runs.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
 from duckdb import DuckDBPyConnection, DuckDBPyRelation, StatementType
 
-from kgp.errors import InputError, UsageError
+from kgp.errors import InputError, LakeError, UsageError
 from kgp.io.catalog import Catalog
 from kgp.io.output import align, delimited, json_rows
+from kgp.io.streamed import StreamedDataset
 from kgp.tables import TABLES
 
 # Columns of kgp that are words of DuckDB's grammar.
@@ -39,7 +42,7 @@ class Answer:
         connection: to DuckDB.
         relation: DuckDB's relation.
         is_plan: whether the statement was an EXPLAIN.
-        tables: tables of the lake, for messages.
+        tables: tables and views that there are, for messages.
         scratch: where DuckDB puts what does not fit into memory; lives as long as the answer.
     """
 
@@ -67,9 +70,11 @@ class Answer:
         """
         with _explained(self.tables), _interruptible(self.connection):
             relation = self.relation if limit is None else self.relation.limit(limit)
-            for batch in relation.to_arrow_reader(_BATCH):
-                columns = [_values(column) for column in batch.columns]
-                yield from map(list, zip(*columns, strict=True))
+            # Closed also where not all rows are taken: then none of DuckDB's threads reads on as Python ends.
+            with relation.to_arrow_reader(_BATCH) as batches:
+                for batch in batches:
+                    columns = [_values(column) for column in batch.columns]
+                    yield from map(list, zip(*columns, strict=True))
 
     def count(self) -> int:
         """How many rows there are."""
@@ -96,15 +101,29 @@ class Answer:
             yield from delimited(self.columns, self.rows(), "\t" if shape == "tsv" else ",")
 
 
-def run_query(catalog: Catalog, sql: str) -> Answer:
+def run_query(
+    catalog: Catalog,
+    sql: str,
+    *,
+    extra: Mapping[str, ds.FileSystemDataset] | None = None,
+    views: Mapping[str, str] | None = None,
+) -> Answer:
     """Plan one read-only statement over the lake's valid rows.
+
+    Args:
+        catalog: the lake's tables.
+        sql: the statement.
+        extra: tables that stand beside the lake's, as datasets of Parquet files; then there may be no lake.
+        views: name → SELECT over `extra`.
 
     Raises:
         UsageError: it is not one SELECT, WITH, FROM, VALUES, EXPLAIN, DESCRIBE, SHOW or SUMMARIZE.
         InputError: DuckDB does not understand it, or it names a table or column that is not there.
-        LakeError: there is no lake.
+        LakeError: there is no lake, and nothing beside it.
     """
-    there = catalog.names()
+    extra, views = extra or {}, views or {}
+    stored = _stored(catalog, may_lack=bool(extra))
+    there = (*stored, *extra, *views)
     is_plan = _check_statement(sql)
     connection = duckdb.connect(
         ":memory:",
@@ -118,11 +137,26 @@ def run_query(catalog: Catalog, sql: str) -> Answer:
     connection.execute(f"SET temp_directory = '{scratch.name}'")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it would stand among the rows on standard output
-    for name, dataset in catalog.open(_tables_of(sql, there)).items():
-        connection.register(name, dataset)
+    if wanted := _tables_of(sql, stored):
+        for name, dataset in catalog.open(wanted).items():
+            connection.register(name, dataset)
+    for name, dataset in extra.items():
+        connection.register(name, StreamedDataset(dataset))
+    for name, select in views.items():
+        connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
     _close(connection)
     with _explained(there):
         return Answer(connection, connection.sql(sql), is_plan, there, scratch)
+
+
+def _stored(catalog: Catalog, *, may_lack: bool) -> tuple[str, ...]:
+    """The lake's tables; none where there is no lake and that is allowed."""
+    try:
+        return catalog.names()
+    except LakeError:
+        if may_lack:
+            return ()
+        raise
 
 
 def _close(connection: DuckDBPyConnection) -> None:
