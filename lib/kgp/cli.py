@@ -89,6 +89,25 @@ def _build_parser() -> Parser:
         job_parser = _add(place, name, command.summary, partial(_run_command, command))
         add_params(job_parser, command.params, _defaults(command.params))
 
+    sources = _add(commands, "sources", "releases, datasets, doors and terms of use", _sources)
+    sources.add_argument("source", nargs="?", metavar="SOURCE", help="tell more of this one")
+    sources.add_argument(
+        "--check",
+        action="store_true",
+        help="ask the doors: how fast they answer, where what they serve differs",
+    )
+    sources.add_argument(
+        "--door", action="append", default=[], metavar="DOOR", help="with --check: only this one, or NAME=URL"
+    )
+    sources.add_argument(
+        "--contig", action="append", default=[], metavar="C", help="with --check: only its files"
+    )
+    sources.add_argument(
+        "--part", action="append", default=[], metavar="PART", help="with --check: only this part"
+    )
+    sources.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="with --check: seconds (60)"
+    )
     tables = _add(commands, "tables", "the lake's tables: rows, version, size", _tables)
     tables.add_argument("--all", action="store_true", help="also those that are not in the lake yet")
     describe = _add(commands, "describe", "one table: what a row is, key, checks, columns", _describe)
@@ -151,6 +170,30 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 1 if any(finding.state == "problem" for finding in findings) else 0
 
 
+def _sources(arguments: argparse.Namespace) -> int:
+    from kgp import sourcedocs
+
+    if arguments.check:
+        check = sourcedocs.check(
+            arguments.source or "phase3",
+            doors=arguments.door,
+            contigs=arguments.contig,
+            parts=arguments.part,
+            timeout=arguments.timeout,
+        )
+        if _json(arguments):
+            print_json(sourcedocs.check_as_dict(check))
+        else:
+            print_text(sourcedocs.render_check(check))
+        return 0
+    if _json(arguments):
+        name = arguments.source
+        print_json(sourcedocs.describe_as_dict(name) if name else sourcedocs.overview_as_dict())
+    else:
+        print_text(sourcedocs.describe(arguments.source) if arguments.source else sourcedocs.overview())
+    return 0
+
+
 def _tables(arguments: argparse.Namespace) -> int:
     from kgp.io.catalog import Catalog
 
@@ -199,8 +242,8 @@ def _guard(argv: Sequence[str] | None, build: Callable[[], Parser]) -> int:
     except SystemExit as end:  # argparse has said what it had to say
         print_text("")
         return end.code if isinstance(end.code, int) else 0
-    except KeyboardInterrupt:
-        print("\nkgp: stopped.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"\nkgp: stopped. {stop}".rstrip(), file=sys.stderr)
         return 130
     except KgpError as problem:
         if debug:

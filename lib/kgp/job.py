@@ -91,11 +91,16 @@ class Progress:
             self.stream.flush()
 
     @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        """Announce a piece of work and show that it lives until it is done."""
+    def step(self, text: str, status: Callable[[], str] | None = None) -> Iterator[None]:
+        """Announce a piece of work and show that it lives until it is done.
+
+        Args:
+            text: what is done.
+            status: how far it is; the count of Spark's tasks where it is left away.
+        """
         self.say(text)
         stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(text, stop), daemon=True)
+        watcher = threading.Thread(target=self._watch, args=(text, stop, status), daemon=True)
         watcher.start()
         try:
             yield
@@ -103,16 +108,17 @@ class Progress:
             stop.set()
             watcher.join()
 
-    def _watch(self, text: str, stop: threading.Event) -> None:
+    def _watch(self, text: str, stop: threading.Event, status: Callable[[], str] | None) -> None:
         began = time.monotonic()
         while not stop.wait(0.5 if self._live else self.every):
             seconds = time.monotonic() - began
-            status = f"  … {scrub(text)}: {seconds:.0f} s{self._tasks()}"
+            far = self._tasks() if status is None else f", {status()}"
+            line = f"  … {scrub(text)}: {seconds:.0f} s{far}"
             if self._live:
-                self.stream.write(self._clear() + status)
+                self.stream.write(self._clear() + line)
                 self.stream.flush()
             else:
-                self.say(status.strip())
+                self.say(line.strip())
         if self._live:
             self.stream.write(self._clear())
 

@@ -79,7 +79,7 @@ class Sync:
     attempts: int = option("how often a door is tried before the next one is", metavar="N")
     timeout: float = option("seconds without an answer after which a door has failed", metavar="S")
     transfer: Transfer = option(
-        "who moves the files: driver, spark (tasks on all nodes), or auto (spark on a cluster, for more than a gigabyte)",
+        "who moves the files: driver, spark (tasks on all nodes), or auto (spark on a cluster, for gigabytes)",
         metavar="WHO",
     )
 

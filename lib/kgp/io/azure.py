@@ -13,8 +13,8 @@ Credentials come from the environment, from Spark's configuration or from Azure'
 5. what `azure.identity.DefaultAzureCredential` finds: a service principal, a managed identity, the command-line tool.
 
 What the driver has found goes along with Spark's tasks (`kgp.io.tasks`), so that it need not be set on every node.
-Credentials are held in fields that no `repr` shows. ``KGP_AZURE_ENDPOINTS`` (``account=URL``, joined by commas) says where
-accounts are served in other clouds or by an emulator.
+Credentials are held in fields that no `repr` shows. ``KGP_AZURE_ENDPOINTS`` (``account=URL``, joined by commas) says
+where accounts are served in other clouds or by an emulator.
 """
 
 from __future__ import annotations

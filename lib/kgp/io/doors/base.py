@@ -7,7 +7,7 @@ may be called from several threads at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 from kgp.sources import Door, Entry
@@ -57,11 +57,13 @@ class OpenDoor(Protocol):
     range_bytes: int
     most_connections: int
 
-    def list(self, prefix: str) -> Iterator[Entry]:
+    def list(self, prefix: str, *, enter: Callable[[str], bool] | None = None) -> Iterator[Entry]:
         """All files below a directory of the archive, at any depth; in no particular order.
 
         Args:
             prefix: path of the directory with a slash at its end; empty for the whole archive.
+            enter: whether to go into a directory (its path with a slash at its end) below the prefix; a door that
+                lists directory by directory leaves the others out, one that lists all at once need not ask.
 
         Raises:
             DoorFault: the listing failed, at whatever page. ``absent``: there is no such directory, or nothing in it.
