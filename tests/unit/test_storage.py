@@ -7,6 +7,7 @@ import hashlib
 
 import fsspec
 import pytest
+from azure.storage.blob import ContentSettings
 
 from kgp.errors import InputError
 from kgp.io import storage
@@ -77,14 +78,14 @@ def test_credentials_stay_out_of_messages():
     [
         (
             {
-                "content_settings": {"content_md5": bytearray(hashlib.md5(b"x").digest())},
+                "content_settings": ContentSettings(content_md5=bytearray(hashlib.md5(b"x").digest())),
                 "etag": "e",
                 "size": 1,
             },
             "md5",
         ),
         ({"Content-MD5": base64.b64encode(hashlib.md5(b"x").digest()).decode(), "size": 1}, "md5"),
-        ({"content_settings": {"content_md5": None}, "etag": "0x8D", "size": 12}, "etag:0x8D:12"),
+        ({"content_settings": ContentSettings(), "etag": "0x8D", "size": 12}, "etag:0x8D:12"),
         ({"ETag": '"0x8D"', "size": 12}, "etag:0x8D:12"),
         ({"Last-Modified": "Mon, 20 Apr 2026", "size": 12}, "modified:Mon, 20 Apr 2026:12"),
         ({"modify": "20130502", "size": 12}, "modified:20130502:12"),
