@@ -2,9 +2,11 @@
 # The main job through spark-submit: people, genotypes and expression into the lake, a matrix set out of it.
 #
 # Every job is safe to run again: what is loaded already is left alone, what a run left half-done is removed.
-# Settings come from the environment:
+# Settings come from the environment, and so do credentials (AZURE_STORAGE_CONNECTION_STRING and the like, see README):
 #
 #   LAKE         where the tables are           (abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/lake)
+#   SOURCE       release to stage first         (phase3; see kgp sources; nothing is staged where it is not set)
+#   MIRROR       where it is staged to          (az://CONTAINER@ACCOUNT/mirror)
 #   PANEL        population panel               (URL or path; so are the next two)
 #   VCFS         VCF files, separated by blanks
 #   MATRIX       expression matrix
@@ -12,7 +14,8 @@
 #   CALLSET, BUILD, DATASET, UNIT, NAME, COHORT  names and parameters, with defaults below
 #   MASTER       Spark master (local[*])
 #   SUBMIT_ARGS  more arguments for spark-submit, for example --packages io.projectglow:glow-spark3_2.12:2.0.3
-#   DELTA_ARGS   how Delta gets on the class path (--packages …, resolved once by Spark; or --jars a,b,c)
+#   DELTA_ARGS   how Delta, and for a lake on Azure hadoop-azure, get on the class path (--packages …, resolved once by
+#                Spark; or --jars a,b,c)
 #   PYTHON       interpreter with kgp's packages, on the driver and on every worker (python3)
 set -euo pipefail
 
@@ -20,7 +23,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${LAKE:?where the tables are}" "${PANEL:?population panel}" "${VCFS:?VCF files}" "${MATRIX:?expression matrix}"
 : "${OUT:=./kgp-out}" "${CALLSET:=phase3}" "${BUILD:=GRCh37}" "${DATASET:=E-GEUV-1}" "${UNIT:=rpkm}"
 : "${NAME:=geuvadis}" "${COHORT:=EUR}" "${MASTER:=local[*]}" "${PYTHON:=python3}"
-: "${DELTA_ARGS:=--packages io.delta:delta-spark_2.12:3.3.2}" "${SUBMIT_ARGS:=}"
+packages=io.delta:delta-spark_2.12:3.3.2
+case $LAKE in az://* | abfs*://* | wasb*://*) packages+=,org.apache.hadoop:hadoop-azure:3.3.4 ;; esac
+: "${DELTA_ARGS:=--packages $packages}" "${SUBMIT_ARGS:=}" "${SOURCE:=}" "${MIRROR:=./mirror}"
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -43,6 +48,7 @@ submit() { # submit JOB OPTION…
 }
 
 read -r -a vcfs <<<"$VCFS"
+if [ -n "$SOURCE" ]; then submit sync_files --to "$MIRROR" "$SOURCE"; fi
 submit load_samples --panel "$PANEL"
 submit load_variants --callset "$CALLSET" --build "$BUILD" "${vcfs[@]}"
 submit load_expression --dataset "$DATASET" --build "$BUILD" --unit "$UNIT" --matrix "$MATRIX"

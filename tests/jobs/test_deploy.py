@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import os
 import re
@@ -46,6 +47,7 @@ def test_bundle_parameters_are_options_of_the_jobs(root: Path) -> None:
     used: set[str] = set()
     for task in _tasks(root):
         given: dict[str, Any] = {}
+        params = _JOBS[task["task_key"]].params
         flag = None
         for text in task["spark_python_task"]["parameters"]:
             if text.startswith("--"):
@@ -57,11 +59,12 @@ def test_bundle_parameters_are_options_of_the_jobs(root: Path) -> None:
                 assert flag is None or name == flag, "a variable carries its option's name"
                 value = value.replace(f"${{var.{name}}}", sample.get(name, name))
             if flag is None:
-                given["vcf"] = (value,)
+                (field,) = (f for f in dataclasses.fields(params) if f.metadata.get("positional"))
+                given[field.name] = value if field.type == "str" else (value,)
             elif flag not in ("lake", "conf"):
                 given[flag] = value
             flag = None
-        load_config("databricks", environ={}).params(_JOBS[task["task_key"]].params, given)
+        load_config("databricks", environ={}).params(params, given)
     assert used == set(variables) - {"node_type", "workers"}
 
 

@@ -25,9 +25,11 @@ from kgp.params import (
     Region,
     SessionParams,
     Stats,
+    Sync,
 )
 
 KINDS = (
+    Sync,
     LoadSamples,
     LoadVariants,
     LoadAnnotations,

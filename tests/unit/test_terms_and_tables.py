@@ -63,7 +63,7 @@ def test_keys_and_partitions_are_never_null(table: Table) -> None:
 @tables
 def test_rows_are_valid_by_a_ledger_or_the_table_is_written_whole(table: Table) -> None:
     if table.ledger is None:
-        assert table.name in ("loads", "eqtl_matrices", "samples", "statistics")
+        assert table.name in ("loads", "eqtl_matrices", "samples", "statistics", "files")
     else:
         assert TABLES[table.ledger].key == (table.ledger_column,)
         assert table.ledger_column in table.required
@@ -104,14 +104,19 @@ def test_a_check_speaks_of_the_tables_own_columns(table: Table, name: str) -> No
 def test_a_check_allows_null_explicitly(table: Table, name: str) -> None:
     """Delta refuses a row whose CHECK is null, so a predicate must decide where optional columns are null."""
     values = [
-        f'CAST({"NULL" if c in table.optional else "1"} AS {_duckdb_type(TERMS[c].type)}) AS "{c}"'
+        f'CAST({_sample(table, c)} AS {_duckdb_type(TERMS[c].type)}) AS "{c}"'
         for c in table.columns
-        if not pa.types.is_nested(TERMS[c].type)
-        and TERMS[c].type not in (pa.timestamp("us", "UTC"), pa.binary())
+        if not pa.types.is_nested(TERMS[c].type) and TERMS[c].type != pa.binary()
     ]
     predicate = re.sub(rf"`?\b({'|'.join(table.columns)})\b`?", r'"\1"', table.checks[name])
     found = duckdb.sql(f"SELECT ({predicate}) FROM (SELECT {', '.join(values)})").fetchall()[0][0]
     assert found is not None
+
+
+def _sample(table: Table, column: str) -> str:
+    if column in table.optional:
+        return "NULL"
+    return "'2020-01-01'" if pa.types.is_timestamp(TERMS[column].type) else "1"
 
 
 def _duckdb_type(kind: pa.DataType) -> str:
