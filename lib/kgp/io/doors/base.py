@@ -8,7 +8,8 @@ may be called from several threads at the same time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol
 
 from kgp.sources import Door, Entry
 
@@ -42,6 +43,10 @@ class DoorFault(Exception):
         self.kind = kind
         self.text = text
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled by its arguments alone, and a task's may have to be.
+        return partial(DoorFault, retry_after=self.retry_after), (self.kind, self.text)
 
 
 class OpenDoor(Protocol):
