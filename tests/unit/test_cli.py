@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -231,6 +232,28 @@ def test_tables_and_all_tables(lake: str, capsys: pytest.CaptureFixture[str]) ->
     rows = {row["table"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["samples"]["rows"] == 3
     assert rows["variants"]["rows"] is None
+
+
+def test_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every source and door of the issue's list, and one of them in detail."""
+    assert cli.main(["sources"]) == 0
+    said = capsys.readouterr().out
+    for name in ("phase3", "high_coverage", "dragen-3.5.7b", "E-GEUV-1", "azure-secondary", "igsr-ftp", "aws"):
+        assert re.search(rf"^{re.escape(name)} ", said, re.M), name
+    assert cli.main(["sources", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"phase3", "curated"} <= {row["name"] for row in found["sources"]}
+    assert cli.main(["sources", "E-geuv-1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["build"] == "GRCh37"
+    assert cli.main(["sources", "phase3"]) == 0
+    assert "doi:10.1038/nature15393" in capsys.readouterr().out
+
+
+def test_an_unknown_source_names_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for command in (["sources", "phse3"], ["sync", "phse3", "--lake", str(tmp_path / "lake")]):
+        assert cli.main(command) == 2
+        assert "Did you mean phase3" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_describe(capsys: pytest.CaptureFixture[str]) -> None:
