@@ -116,6 +116,16 @@ def _build_parser() -> Parser:
     query.add_argument("sql", metavar="SQL", help='one reading statement; write "end" and "offset" in quotes')
     shapes = ("table", "tsv", "csv", "json")
     query.add_argument("--format", choices=shapes, help="default: table on a terminal, else tsv")
+    query.add_argument(
+        "--curated",
+        choices=("original", "flattened"),
+        help="also the curated Parquet edition of phase 3 in this layout, as table curated and view curated_variants",
+    )
+    query.add_argument("--curated-from", metavar="URL", help="where that lies (Microsoft's public container)")
+    query.add_argument(
+        "--contig", action="append", metavar="C", help="of the edition only this contig; repeat for more"
+    )
+    query.add_argument("--build", metavar="B", help="reference build of the edition's coordinates (GRCh37)")
     query.add_argument("--rows", type=int, default=40, metavar="N", help="that a table shows; 0: all (40)")
     return parser
 
@@ -221,9 +231,28 @@ def _query(arguments: argparse.Namespace) -> int:
     from kgp.io.query import run_query
 
     shape = arguments.format or ("table" if sys.stdout.isatty() else "tsv")
-    answer = run_query(Catalog(_config(arguments).lake), arguments.sql)
+    extra, views = _curated(arguments)
+    answer = run_query(Catalog(_config(arguments).lake), arguments.sql, extra=extra, views=views)
     print_text(answer.render("json" if _json(arguments) else shape, max_rows=max(arguments.rows, 0)))
     return 0
+
+
+def _curated(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """The curated edition as a table beside the lake's, and its views, where it is asked for."""
+    if arguments.curated is None:
+        if arguments.curated_from or arguments.contig or arguments.build:
+            raise UsageError(
+                "They say which part of the curated edition is read, but it is not.",
+                where="--curated-from, --contig, --build",
+                mend="Give --curated too; the lake's rows are chosen with WHERE.",
+            )
+        return {}, {}
+    from kgp.genome import get_build
+    from kgp.io.curated import CURATED_ROOT, open_curated
+    from kgp.io.curated_view import curated_views
+
+    dataset = open_curated(arguments.curated_from or CURATED_ROOT, arguments.curated, arguments.contig or ())
+    return {"curated": dataset}, curated_views(dataset, get_build(arguments.build or "GRCh37"))
 
 
 # -- what they share

@@ -26,7 +26,6 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation, StatementType
 from kgp.errors import InputError, LakeError, UsageError
 from kgp.io.catalog import Catalog
 from kgp.io.output import align, delimited, json_rows
-from kgp.io.streamed import StreamedDataset
 from kgp.tables import TABLES
 
 # Columns of kgp that are words of DuckDB's grammar.
@@ -105,7 +104,7 @@ def run_query(
     catalog: Catalog,
     sql: str,
     *,
-    extra: Mapping[str, ds.FileSystemDataset] | None = None,
+    extra: Mapping[str, ds.Dataset] | None = None,
     views: Mapping[str, str] | None = None,
 ) -> Answer:
     """Plan one read-only statement over the lake's valid rows.
@@ -113,7 +112,7 @@ def run_query(
     Args:
         catalog: the lake's tables.
         sql: the statement.
-        extra: tables that stand beside the lake's, as datasets of Parquet files; then there may be no lake.
+        extra: tables that stand beside the lake's, as datasets; then there may be no lake.
         views: name → SELECT over `extra`.
 
     Raises:
@@ -141,7 +140,7 @@ def run_query(
         for name, dataset in catalog.open(wanted).items():
             connection.register(name, dataset)
     for name, dataset in extra.items():
-        connection.register(name, StreamedDataset(dataset))
+        connection.register(name, dataset)
     for name, select in views.items():
         connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
     _close(connection)
