@@ -135,28 +135,6 @@ class Account:
         """The account as adlfs' file system, with this credential and no other."""
         return _file_system(self)
 
-    def arrow_file_system(self) -> Any:
-        """The account as Arrow's own file system, which reads without Python."""
-        from pyarrow.fs import AzureFileSystem, FileSystem
-
-        parts = urlsplit(self.endpoint)
-        blob = parts.netloc if self.is_emulated else parts.netloc.removeprefix(self.name)
-        dfs = blob.replace(".blob.", ".dfs.")
-        if self.is_anonymous:  # which Arrow's URLs know and its class does not
-            options = f"blob_storage_authority={blob}&dfs_storage_authority={dfs}"
-            options += f"&enable_tls={str(parts.scheme == 'https').lower()}&credential_kind=anonymous"
-            return FileSystem.from_uri(f"abfss://any@{self.name}.dfs.{_CLOUD}/?{options}")[0]
-        return AzureFileSystem(
-            self.name,
-            account_key=self.key,
-            # Arrow puts it behind its URLs as it stands; without the mark it would be a part of the path.
-            sas_token=f"?{self.sas}" if self.sas else None,
-            blob_storage_authority=blob,
-            blob_storage_scheme=parts.scheme,
-            dfs_storage_authority=dfs,
-            dfs_storage_scheme=parts.scheme,
-        )
-
 
 @dataclass(frozen=True)
 class Blob:

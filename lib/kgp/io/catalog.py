@@ -108,9 +108,19 @@ class Catalog:
             raise LakeError(f"Its Delta log can't be read: {problem}.", where=where) from problem
 
     def _dataset(self, table: Table, delta: DeltaTable) -> ds.Dataset:
-        # Arrow's own file system: the one that deltalake lends it is Python's, and Arrow's threads, when a query ends
-        # before its scan, can run into an interpreter that is going down.
+        # Not the file system that deltalake lends Arrow: it is Python's, and Arrow's threads, when a query ends before
+        # its scan, can run into an interpreter that is going down.
         return delta.to_pyarrow_dataset(filesystem=self._place.arrow(table.name))
+
+    def _streamed(self, table: Table, dataset: ds.Dataset) -> ds.Dataset:
+        """The dataset as it may be scanned in part: on a disk by Arrow, elsewhere without its threads."""
+        if self._place.local_root is not None or not isinstance(dataset, ds.FileSystemDataset):
+            return dataset
+        from kgp.io.streamed import StreamedDataset  # fsspec, which a lake on a disk does not need
+
+        root = self._place.table(table.name)
+        files = {f"{root}/{file.path}": file for file in dataset.get_fragments()}
+        return StreamedDataset(files, dataset.schema) if files else dataset
 
     def _ledgers(self, tables: Iterable[Table]) -> dict[str, frozenset[str]]:
         """Ledger → the ids that it names, for the ledgers of these tables."""
@@ -156,6 +166,7 @@ class Catalog:
             dataset = mark_groups(dataset, stale)
         if stale is not None and table is ALLELE_STATISTICS:
             dataset = mark_files(dataset, stale)
+        dataset = self._streamed(table, dataset)
         if _all_valid(table, delta, ledgers):
             return dataset
         ids = pa.array(sorted(ledgers[table.ledger or ""]), pa.string())

@@ -11,11 +11,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
 from kgp.errors import LakeError
 from kgp.io.azure import learn_from_spark, locate
@@ -87,15 +87,19 @@ class LakePlace:
         account, blob = place
         return blob.child(name).for_hadoop(account)
 
-    def arrow(self, name: str) -> Any:
-        """A table's directory as a file system that Arrow reads without Python; None where it has none for it."""
+    def arrow(self, name: str) -> SubTreeFileSystem | None:
+        """A table's directory as Arrow takes it; None where it can be had from delta-rs only.
+
+        On Azure it is adlfs: Arrow's own file system for Azure ends the process where the network fails. Scans of it
+        must be read to their end, or by `kgp.io.streamed`.
+        """
         if self.local_root is not None:
             return SubTreeFileSystem(self.table(name), LocalFileSystem())
         if (place := locate(self.uri)) is None:
             return None
         account, blob = place
-        files = account.arrow_file_system()
-        return None if files is None else SubTreeFileSystem(blob.child(name).for_fsspec, files)
+        files = PyFileSystem(FSSpecHandler(account.file_system()))
+        return SubTreeFileSystem(blob.child(name).for_fsspec, files)
 
     def prepare(self, spark: SparkSession) -> None:
         """Tell a session's Hadoop how to reach the lake, where its configuration does not say so already.

@@ -27,7 +27,7 @@ _BATCH_VALUES = 1 << 20
 class StreamedDataset(ds.FileSystemDataset):  # type: ignore[misc]
     """Parquet files as one dataset, for DuckDB to register or to be read by `to_batches`, `to_table` and the like.
 
-    Columns that a file lacks are null; those of a narrower type are widened.
+    Columns that a file lacks have its partition's value, or are null; those of a narrower type are widened.
 
     Args:
         files: URL → the file, for its statistics; at least one.
@@ -120,6 +120,7 @@ class Scan:
         kept = fragment if self._kept is None else fragment.subset(self._kept, schema=self._schema)
         there = set(fragment.physical_schema.names)
         names = [field.name for field in fields if field.name in there]
+        values = ds.get_partition_keys(fragment.partition_expression)
         for group in (group.id for group in kept.row_groups):
             with (
                 open_parquet(url, names, [group]) as source,
@@ -127,7 +128,7 @@ class Scan:
             ):
                 n_rows = _rows_a_batch(file.metadata.row_group(group), set(names))
                 for batch in file.iter_batches(n_rows, row_groups=[group], columns=names):
-                    whole = _in_shape(batch, fields)
+                    whole = _in_shape(batch, fields, values)
                     if self._kept is not None:
                         whole = whole.filter(self._kept)
                     yield whole.select(self.projected_schema.names)
@@ -145,11 +146,13 @@ def _rows_a_batch(group: Any, names: set[str]) -> int:
     return max(1, int(_BATCH_VALUES / values_a_row))
 
 
-def _in_shape(batch: pa.RecordBatch, fields: Sequence[pa.Field]) -> pa.RecordBatch:
-    """The batch with these columns: null where it lacks one."""
+def _in_shape(batch: pa.RecordBatch, fields: Sequence[pa.Field], values: Mapping[str, Any]) -> pa.RecordBatch:
+    """The batch with these columns: where it lacks one, the partition's value, else null."""
     there = set(batch.schema.names)
     columns = [
-        batch[field.name].cast(field.type) if field.name in there else pa.nulls(len(batch), field.type)
+        batch[field.name].cast(field.type)
+        if field.name in there
+        else pa.repeat(pa.scalar(values.get(field.name), field.type), len(batch))
         for field in fields
     ]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
