@@ -241,3 +241,22 @@ def test_no_credential_is_ever_shown(
 
 def test_the_samples_of_a_lake_on_azure_are_merged(lakes: tuple[str, str]) -> None:
     assert Lake(no_spark, lakes[0]).fetch(SAMPLES).num_rows == 2504
+
+
+def test_a_signature_is_enough(
+    azurite: Azurite, bundled: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A lake is written and queried with a shared access signature of its container alone."""
+    sas = azurite.sas(EMULATOR, CONTAINER, permission="racwdl")
+    monkeypatch.setenv(
+        "AZURE_STORAGE_CONNECTION_STRING",
+        f"BlobEndpoint={azurite.endpoint(EMULATOR)};SharedAccessSignature={sas}",
+    )
+    lake = f"az://{CONTAINER}@{EMULATOR}/signed"
+    panel = str(bundled / "samples.panel")
+    assert main(["load", "samples", "--panel", panel, "--lake", lake, "--debug"]) == 0
+    assert main(["query", "--lake", lake, "SELECT count(*) AS n FROM samples", "--format", "tsv"]) == 0
+    said = capfd.readouterr()
+    assert said.out.splitlines()[-1] == "2504"
+    signature = sas.rpartition("sig=")[2].partition("&")[0]
+    assert signature not in said.out + said.err
