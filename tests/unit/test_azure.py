@@ -33,9 +33,9 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         ("az://lake@mine/a/b", ("mine", "lake", "a/b")),
         ("az://lake@mine", ("mine", "lake", "")),
         ("az://lake@mine/", ("mine", "lake", "")),
-        ("abfss://lake@mine.dfs.core.windows.net/a b/c#1", None),
+        ("abfss://lake@mine.dfs.core.windows.net/a b/c#1", ("mine", "lake", "a b/c#1")),
+        ("abfss://lake@mine.dfs.core.windows.net/a?b", None),
         ("abfss://lake@mine.dfs.core.windows.net/a b/c", ("mine", "lake", "a b/c")),
-        ("abfs://lake@mine.dfs.core.chinacloudapi.cn/a", ("mine", "lake", "a")),
         ("wasbs://lake@mine.blob.core.windows.net/a", ("mine", "lake", "a")),
         ("wasb://lake@mine.blob.core.windows.net/a", ("mine", "lake", "a")),
         ("https://mine.blob.core.windows.net/lake/a%20b", ("mine", "lake", "a b")),
@@ -217,6 +217,26 @@ def test_other_clouds_and_emulators(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options["allow_http"] == "true"
     with pytest.raises(UsageError, match="port 10000"):
         LakePlace("az://lake@odd/a").hadoop("t")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://mine.blob.core.chinacloudapi.cn/lake/a", "abfss://lake@mine.dfs.core.chinacloudapi.cn/a"]
+)
+def test_a_key_is_not_sent_to_the_wrong_cloud(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(UsageError, match=r"KGP_AZURE_ENDPOINTS=mine=https://mine.blob.core.chinacloudapi.cn"):
+        parse_blob(url)
+    monkeypatch.setenv("KGP_AZURE_ENDPOINTS", "mine=https://mine.blob.core.chinacloudapi.cn")
+    account, _ = locate(url) or (None, None)
+    assert account is not None
+    assert account.endpoint == "https://mine.blob.core.chinacloudapi.cn"
+
+
+def test_the_emulators_short_connection_string(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "UseDevelopmentStorage=true")
+    account = find_account("devstoreaccount1")
+    assert account.is_emulated
+    assert account.key is not None
+    assert LakePlace("az://lake/a").hadoop("t") == "wasb://lake@storageemulator/a/t"
 
 
 def test_a_local_lake_is_what_it_was(tmp_path) -> None:

@@ -35,12 +35,18 @@ _EMULATOR_PORT = 10000  # the only one that Hadoop's driver knows
 _STORAGE_SCOPE = "https://storage.azure.com/.default"
 _WITH_ACCOUNT = re.compile(
     r"(?P<scheme>az|abfss?|wasbs?)://(?P<container>[^@/?#]+)@(?P<account>[a-z0-9-]+)"
-    r"(?:\.(?:blob|dfs)\.[a-z0-9.-]+)?(?::\d+)?(?:/(?P<path>[^?#]*))?"
+    r"(?:\.(?:blob|dfs)\.(?P<cloud>[a-z0-9.-]+))?(?:/(?P<path>[^?]*))?"
 )
-_WITHOUT_ACCOUNT = re.compile(r"(?P<scheme>az|abfss?)://(?P<container>[^@/?#]+)(?:/(?P<path>[^?#]*))?")
+_WITHOUT_ACCOUNT = re.compile(r"(?P<scheme>az|abfss?)://(?P<container>[^@/?#]+)(?:/(?P<path>[^?]*))?")
 _HTTPS = re.compile(
-    r"https://(?P<account>[a-z0-9-]+)\.(?:blob|dfs)\.core\.[a-z.]+/(?P<container>[^/?#]+)(?:/(?P<path>[^?#]*))?"
+    r"https://(?P<account>[a-z0-9-]+)\.(?:blob|dfs)\.(?P<cloud>core\.[a-z.]+)/(?P<container>[^/?#]+)(?:/(?P<path>[^?#]*))?"
 )
+# What every emulator has; the key is published.
+_EMULATED = {
+    "AccountName": "devstoreaccount1",
+    "AccountKey": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+    "BlobEndpoint": f"http://127.0.0.1:{_EMULATOR_PORT}/devstoreaccount1",
+}
 _SCHEMES = ("az", "abfs", "abfss", "wasb", "wasbs")
 
 # Account → what Spark's configuration says of it.
@@ -201,13 +207,16 @@ def parse_blob(url: str) -> Blob | None:
     'az://dataset@dataset1000genomes/README'
 
     Raises:
-        UsageError: it names no account, nor does the environment; or it is no Azure URL though its scheme is.
+        UsageError: it names no account, nor does the environment; it is no Azure URL though its scheme is; or it lies in
+            another cloud, of which the environment does not say where the account is.
     """
     if (found := _HTTPS.fullmatch(url)) is not None:
+        _check_cloud(found)
         return Blob(found["account"], found["container"], unquote(found["path"] or "").strip("/"))
     if url.partition("://")[0] not in _SCHEMES:
         return None
     if (found := _WITH_ACCOUNT.fullmatch(url)) is not None:
+        _check_cloud(found)
         return Blob(found["account"], found["container"], (found["path"] or "").strip("/"), found["scheme"])
     if (found := _WITHOUT_ACCOUNT.fullmatch(url)) is None:
         raise UsageError(
@@ -290,6 +299,21 @@ def accept_from_driver(accounts: Mapping[str, Account]) -> None:
     _from_driver.update(accounts)
 
 
+def _check_cloud(found: re.Match[str]) -> None:
+    """Refuse another cloud than Azure's public one where it is not known: a key must not be sent to the wrong one."""
+    account, cloud = found["account"], found["cloud"]
+    if (
+        cloud not in (None, _CLOUD)
+        and account not in _endpoints()
+        and account != _connection().get("AccountName")
+    ):
+        raise UsageError(
+            f"Its account is in another cloud ({cloud}).",
+            where=found[0].partition("?")[0],
+            mend=f"Set KGP_AZURE_ENDPOINTS={account}=https://{account}.blob.{cloud}",
+        )
+
+
 def _endpoint_of(account: str) -> str:
     return f"https://{account}.blob.{_CLOUD}"
 
@@ -305,6 +329,8 @@ def _connection() -> dict[str, str]:
     """``AZURE_STORAGE_CONNECTION_STRING`` as name → value; the account of a SAS string is that of its endpoint."""
     text = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
     values = dict(item.strip().split("=", 1) for item in text.split(";") if "=" in item)
+    if values.get("UseDevelopmentStorage", "").lower() == "true":
+        return _EMULATED
     if "AccountName" not in values and (endpoint := values.get("BlobEndpoint")):
         parts = urlsplit(endpoint)
         host = parts.hostname or ""
@@ -327,7 +353,7 @@ def _default_chain() -> Any:
 def _file_system(account: Account) -> Any:
     from kgp.io.azure_files import BlobFileSystem
 
-    return BlobFileSystem(account, skip_instance_cache=True)
+    return BlobFileSystem(account)
 
 
 def blob_url(account: Account, container: str, path: str) -> str:

@@ -27,9 +27,12 @@ class BlobFileSystem(AzureBlobFileSystem):  # type: ignore[misc]
         read_timeout: seconds without a byte after which a request has failed.
     """
 
+    cachable = False  # fsspec would tell instances apart by the account's repr, which shows no credential
+
     def __init__(
-        self, account: Account, *, retry_total: int = 3, read_timeout: float = _READ_SECONDS, **options: Any
+        self, account: Account, *, retry_total: int = 3, read_timeout: float = _READ_SECONDS, **_: Any
     ) -> None:
+        # What else is given is fsspec's own configuration, which is for adlfs.
         self._account = account
         self._client_options: dict[str, Any] = {
             # The SDK's own would wait for a minute before it says that there is no such host.
@@ -42,12 +45,14 @@ class BlobFileSystem(AzureBlobFileSystem):  # type: ignore[misc]
             anon=True,
             assume_container_exists=True,
             use_listings_cache=False,  # a blob that is asked for again may be another one by now
-            **options,
+            credential="",  # not None: else adlfs makes one of AZURE_STORAGE_CLIENT_ID, or fails to
         )
 
     def do_connect(self) -> None:
         """Connect with the account's own credential; what adlfs took from the environment is forgotten."""
-        self.account_key = self.sas_token = self.connection_string = self.client_secret = None
+        self.account_key = self.sas_token = self.connection_string = self.client_secret = self.credential = (
+            None
+        )
         account = self._account
         credential: Any = account.key or account.sas
         if account.by_token:
