@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kgp.errors import UsageError
+from kgp.io.amounts import format_bytes
 from kgp.io.output import align
-from kgp.sources import DOORS, SOURCES, Door, Part, Source, doors_of, find_source, open_url_door
+from kgp.sources import DOORS, SOURCES, Door, Part, Source, doors_of, find_source
 
 if TYPE_CHECKING:
     from kgp.io.drift import Check
@@ -17,6 +19,7 @@ _DOOR_COLUMNS = ("name", "archive", "kind", "root", "title")
 _PART_COLUMNS = ("part", "staged", "build", "contigs", "what it is")
 _STATE_COLUMNS = ("door", "answers in", "lists in", "files", "bytes", "state")
 _WIDTH = 100
+_MOST_ROWS = 40
 
 
 def overview() -> str:
@@ -157,17 +160,24 @@ def check(
         timeout: seconds without an answer after which a door has failed.
 
     Raises:
-        UsageError: there is no such source, door, contig or part.
+        UsageError: there is no such source, door, contig or part; or the timeout is none.
         InputError: no door answered.
     """
-    from kgp.io.doors import CARRIERS, open_door
+    from kgp.io.doors.opening import choose_doors, open_door
     from kgp.io.drift import check_doors
     from kgp.io.listing import Selection
 
+    if not 0 < timeout < float("inf"):
+        raise UsageError(f"{timeout} is out of range.", where="--timeout", mend="Give a number of seconds.")
     source = find_source(name)
-    named = [open_url_door(text, archive=source.archive) for text in doors]
-    asked = named or [door for door in doors_of(source.archive) if door.kind not in CARRIERS]
-    opened = [open_door(door, timeout=timeout) for door in asked]
+    chosen, carrier = choose_doors(source, doors)
+    if carrier is not None:
+        raise UsageError(
+            f"It can't be asked: {carrier.kind} only brings files.",
+            where=f"--door {carrier.name}",
+            mend="Name other doors, or none for all of them.",
+        )
+    opened = [open_door(door, timeout=timeout) for door in chosen]
     try:
         return check_doors(Selection(source, tuple(contigs), (), tuple(parts)), opened)
     finally:
@@ -176,19 +186,20 @@ def check(
 
 
 def render_check(found: Check) -> str:
-    """A check for a terminal."""
+    """A check for a terminal: the doors, then a row for each file in which they differ."""
     states = [
-        (s.door, _seconds(s.seconds), _seconds(s.listed_in), s.n_files, s.n_bytes, s.problem or "answers")
+        (
+            s.door,
+            _seconds(s.seconds),
+            _seconds(s.listed_in),
+            s.n_files,
+            _bytes(s.n_bytes),
+            s.problem or "answers",
+        )
         for s in found.states
     ]
     text = f"Doors of {found.source}.\n\n" + align(_STATE_COLUMNS, states, max_width=_WIDTH)
-    if not found.drift:
-        return f"{text}\nAll {found.n_same:,} files are the same at the doors that answered.\n"
-    doors = list(found.drift[0].values)
-    rows = [(d.path, d.kind, *(d.values[door] for door in doors)) for d in found.drift]
-    return f"{text}\n{len(found.drift):,} files differ, {found.n_same:,} are the same.\n\n" + align(
-        ("path", "what differs", *doors), rows, max_width=_WIDTH
-    )
+    return f"{text}\n{_render_drift(found)}{_render_notes(found)}"
 
 
 def check_as_dict(found: Check) -> dict[str, Any]:
@@ -196,5 +207,36 @@ def check_as_dict(found: Check) -> dict[str, Any]:
     return dataclasses.asdict(found) | {"checked_at": found.checked_at.isoformat()}
 
 
+def _render_drift(found: Check) -> str:
+    doors = [state.door for state in found.states if state.problem is None]
+    if len(doors) < 2:
+        return f"Only {doors[0]} answered: there is nothing to compare its {found.n_same:,} files with.\n"
+    among = f"{', '.join(doors[:-1])} and {doors[-1]}"
+    if not found.drift:
+        return f"All {found.n_same:,} files are the same at {among}.\n"
+    rows = [(d.path, d.kind, *(d.values[door] for door in doors)) for d in found.drift[:_MOST_ROWS]]
+    n_more = len(found.drift) - len(rows)
+    return (
+        f"{len(found.drift):,} files differ among {among}, {found.n_same:,} are the same.\n\n"
+        + align(("file", "what differs", *doors), rows, max_width=_WIDTH)
+        + (f"… and {n_more:,} more: --json tells of all.\n" if n_more else "")
+    )
+
+
+def _render_notes(found: Check) -> str:
+    notes = []
+    if found.n_unproven and len([s for s in found.states if s.problem is None]) > 1:
+        notes.append(
+            f"of {found.n_unproven:,} of the files that are the same only the size was compared: "
+            "fewer than two doors state their MD5"
+        )
+    notes += [f"{state.door}: {note}" for state in found.states for note in state.notes]
+    return "".join(f"note: {note}\n" for note in notes)
+
+
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} s"
+
+
+def _bytes(value: int | None) -> str:
+    return "" if value is None else format_bytes(value)

@@ -207,8 +207,8 @@ def parse_blob(url: str) -> Blob | None:
     'az://dataset@dataset1000genomes/README'
 
     Raises:
-        UsageError: it names no account, nor does the environment; it is no Azure URL though its scheme is; or it lies in
-            another cloud, of which the environment does not say where the account is.
+        UsageError: it names no account, nor does the environment; it is no Azure URL though its scheme is; or it is in
+            another cloud, and the environment does not say where its account is.
     """
     if (found := _HTTPS.fullmatch(url)) is not None:
         _check_cloud(found)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from kgp.errors import UsageError
+from kgp.io.amounts import count, format_bytes
 from kgp.io.staging import Staged
 from kgp.io.transfers import (
     Progress,
@@ -18,10 +19,34 @@ from kgp.io.transfers import (
 )
 from kgp.io.urls import is_local, place_of
 from kgp.job import Context
-from kgp.jobs.transfer import Outcome, format_bytes
+from kgp.jobs.transfer import Outcome
 from kgp.sources import Door, Entry
+from kgp.sources.compare import Row
 
 Result = TypeVar("Result")
+
+
+def check_carried(door: Door, to: str) -> None:
+    """Refuse a target that a door of kind aspera or globus can't bring files to.
+
+    Raises:
+        UsageError: it is none for this door.
+    """
+    if door.kind == "aspera" and not is_local(to):
+        raise UsageError(
+            "Aspera brings files to a disk only.", where="--to", mend="Name a directory of this machine."
+        )
+    if door.kind == "globus" and not to.startswith("globus://"):
+        raise UsageError(
+            "Globus brings files to a collection only.",
+            where="--to",
+            mend="Write globus://ID/path/, with the id that https://app.globus.org/collections shows.",
+        )
+
+
+def is_carried(row: Row, to: str) -> bool:
+    """Whether a row of `files` says that the file lies at a target of Globus, which can't be looked into."""
+    return row["state"] == "staged" and bool(row["staged_path"] == _place_at(to, row["archive_path"]))
 
 
 def carry(
@@ -32,8 +57,8 @@ def carry(
     Args:
         context: of the job.
         door: of kind aspera or globus.
-        files: what is wanted.
-        to: a directory for Aspera, ``globus://COLLECTION/PATH`` for Globus.
+        files: what is wanted; at least one.
+        to: a directory for Aspera, ``globus://ID/PATH`` for Globus.
         source: what the files belong to, for the service's own list of transfers.
         dry_run: only say what would be done.
 
@@ -41,7 +66,6 @@ def carry(
         what was brought; and a text for a person where it has to be done by hand, else nothing.
 
     Raises:
-        UsageError: the target is none for this door.
         InputError: files did not arrive; those that did are recognised by the next run.
     """
     if door.kind == "aspera":
@@ -52,17 +76,13 @@ def carry(
 def _by_aspera(
     context: Context, door: Door, files: Sequence[Entry], to: str, dry_run: bool
 ) -> tuple[list[Outcome], str]:
-    if not is_local(to):
-        raise UsageError(
-            "Aspera brings files to a directory only.", where="--to", mend="Name a directory of this machine."
-        )
     plan = plan_aspera(door, files, place_of(to))
     if dry_run:
         return [], plan.text()
     if plan.missing:
         # A person may have run the command that was printed last time.
         arrived = collect_aspera(plan).arrived
-        rest = [entry for entry in files if entry not in arrived]
+        rest = [entry for entry in files if entry not in set(arrived)]
         text = plan_aspera(door, rest, place_of(to)).text() if rest else ""
     else:
         arrived, text = _watched(context, files, lambda tell: run_aspera(plan, on_progress=tell)).arrived, ""
@@ -82,7 +102,7 @@ def _by_globus(
     return [
         Outcome(entry, problem=f"{entry.path}: the source does not give it ({skipped[entry.path]}).")
         if entry.path in skipped
-        else _outcome(entry, f"{to.rstrip('/')}/{entry.path}", door)
+        else _outcome(entry, _place_at(to, entry.path), door)
         for entry in files
     ], ""
 
@@ -99,11 +119,17 @@ def _watched(
 
     def status() -> str:
         now = latest[0]
-        done = f"{now.n_files:,}/{len(files):,} files, {format_bytes(now.n_bytes, n_bytes)}/{format_bytes(n_bytes)}"
+        amount = f"{format_bytes(now.n_bytes, n_bytes)}/{format_bytes(n_bytes)}"
+        done = f"{now.n_files:,}/{len(files):,} files, {amount}"
         return f"{done}, {now.state}" if now.state else done
 
-    with context.progress.step(f"transferring {len(files):,} files, {format_bytes(n_bytes)}", status):
+    text = f"transferring {count(len(files), 'file')}, {format_bytes(n_bytes)}"
+    with context.progress.step(text, status):
         return run(tell)
+
+
+def _place_at(to: str, path: str) -> str:
+    return f"{to.rstrip('/')}/{path}"
 
 
 def _outcome(entry: Entry, url: str, door: Door) -> Outcome:

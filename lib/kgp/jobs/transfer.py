@@ -1,17 +1,16 @@
-"""Moves files of a source to where they are staged: from threads of the driver, or from tasks on all nodes.
+"""Moves files of a source to where they are staged: from threads of the driver, or from Spark tasks on all nodes.
 
-Either way a door never has more connections from this run than it was said: files that are moved at the same time
-share them.
+Files come side by side, the greatest first, and share the connections that a door may have from this run: one alone
+would leave a door idle while its sum is finished, and small ones need no more than a connection each.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kgp.errors import KgpError
@@ -19,18 +18,23 @@ from kgp.io.doors import OpenDoor, open_door
 from kgp.io.doors.patience import Patience
 from kgp.io.staging import Staged, Target, open_target, stage
 from kgp.io.tasks import count_cores, run_tasks
+from kgp.jobs.crew import CappedDoor, Slots, work_through
+from kgp.jobs.meter import Meter
 from kgp.sources import Door, Entry
 
 if TYPE_CHECKING:
-    from pyspark.accumulators import Accumulator
     from pyspark.sql import SparkSession
 
-Sums = tuple[int, int, int]
-
-# Files at the same time: one alone leaves a door idle while its sum is finished, many only share its connections.
-_FILES_AT_ONCE = 4
+# Big files at the same time; they share the connections.
+_BIG_AT_ONCE = 4
+# Bytes of a file for which one more connection is worth while: a range, or two.
+_BYTES_A_CONNECTION = 16 << 20
+# What a Spark job brings, where files are small: to start one takes as long as a file of some megabytes.
+_BATCH_BYTES = 256 << 20
+_BATCH_FILES = 32
+_BATCHES_A_PLACE = 4
 # Below it, a session would take longer to start than the files to come.
-_BIG = 1 << 30
+_WORTH_A_SESSION = 1 << 30
 # Directories that all nodes of a cluster see.
 _SHARED = ("/Volumes/", "/dbfs/")
 
@@ -55,11 +59,6 @@ class Transfer:
     attempts: int
     timeout: float
 
-    @property
-    def patience(self) -> Patience:
-        """With each door."""
-        return Patience(attempts=self.attempts)
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -76,113 +75,78 @@ class Outcome:
     problem: str | None = None
 
 
-class Meter:
-    """Counts files and bytes on their way, and says how it goes.
+class _StoppedError(Exception):
+    """Nobody waits for the file any more."""
 
-    Args:
-        n_files: that are to come.
-        n_bytes: that are to come.
-        clock: seconds that only grow.
+
+def move_by_driver(files: Sequence[Entry], transfer: Transfer, meter: Meter) -> Iterator[Outcome]:
+    """Move files from this process; gives an outcome for each as it comes.
+
+    Whoever stops asking for outcomes leaves the files that are under way half-done, to be resumed.
     """
-
-    def __init__(self, n_files: int, n_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.n_files, self.n_bytes, self._clock = n_files, n_bytes, clock
-        self.files_done = self.bytes_read = self.bytes_settled = 0
-        self._began = clock()
-        self._lock = threading.Lock()
-        self._sums: Callable[[], Sums] | None = None
-
-    def read(self, n: int) -> None:
-        """So many bytes have come."""
-        with self._lock:
-            self.bytes_read += n
-
-    def settle(self, outcome: Outcome) -> None:
-        """A file is done with, whatever became of it."""
-        with self._lock:
-            self.files_done += 1
-            self.bytes_settled += outcome.entry.size or 0
-
-    def follow(self, sums: Callable[[], Sums]) -> None:
-        """Take the counts from elsewhere: files, bytes that were read, bytes of the files."""
-        self._sums = sums
-
-    def text(self) -> str:
-        """Files, bytes, rate and time left.
-
-        >>> meter = Meter(2, 4_000_000, clock=iter([0.0, 2.0]).__next__)
-        >>> meter.read(1_000_000)
-        >>> meter.text()
-        '0/2 files, 1.0/4.0 MB, 0.5 MB/s, 6 s left'
-        """
-        if self._sums is not None:
-            files, read, settled = self._sums()
-        else:
-            with self._lock:
-                files, read, settled = self.files_done, self.bytes_read, self.bytes_settled
-        seconds = max(self._clock() - self._began, 1e-9)
-        # Some was there from an earlier run, some is read twice: the greater of the two is nearer to the truth.
-        done = min(max(read, settled), self.n_bytes)
-        rate = read / seconds
-        left = f", {format_seconds((self.n_bytes - done) / rate)} left" if rate > 0 else ""
-        return (
-            f"{files:,}/{self.n_files:,} files, {format_bytes(done, self.n_bytes)}/"
-            f"{format_bytes(self.n_bytes)}, {format_bytes(rate)}/s{left}"
-        )
-
-
-def move_by_driver(files: Sequence[Entry], transfer: Transfer, meter: Meter) -> list[Outcome]:
-    """Move files from this process; gives an outcome for each, in their order."""
-    n_at_once = min(_FILES_AT_ONCE, len(files), transfer.connections)
-    share = max(1, transfer.connections // n_at_once)
-    opened = [open_door(door, timeout=transfer.timeout) for door in transfer.doors]
+    most = transfer.connections
+    opened = [open_door(door, timeout=transfer.timeout, connections=most) for door in transfer.doors]
+    n_big = min(_BIG_AT_ONCE, len(files))
+    doors: list[OpenDoor] = [
+        CappedDoor(door, share=max(1, door.most_connections // n_big)) for door in opened
+    ]
+    most = min(most, opened[0].most_connections)
+    slots = Slots(most)
     target = open_target(transfer.target)
+    is_stopped = threading.Event()
 
-    def move(entry: Entry) -> Outcome:
-        outcome = _stage(entry, opened, target, transfer, share, meter.read)
-        meter.settle(outcome)
-        return outcome
+    def move(entry: Entry) -> list[Outcome]:
+        def on_bytes(n: int) -> None:
+            if is_stopped.is_set():
+                raise _StoppedError
+            meter.read(entry.path, n)
+
+        share = max(1, most // n_big)
+        if entry.size is not None:
+            share = max(1, min(share, -(-entry.size // _BYTES_A_CONNECTION)))
+        with slots.taken(share):
+            return [_stage(entry, doors, target, transfer, share, on_bytes)]
 
     try:
-        with ThreadPoolExecutor(n_at_once) as pool:
-            return _in_order(files, lambda ordered: list(pool.map(move, ordered)))
+        for outcome in work_through(_by_size(files), move, n_threads=most):
+            meter.settle(outcome.entry.path, is_there=outcome.staged is not None)
+            yield outcome
     finally:
+        is_stopped.set()
         for door in opened:
             door.close()
 
 
 def move_by_spark(
     spark: SparkSession, files: Sequence[Entry], transfer: Transfer, meter: Meter
-) -> list[Outcome]:
-    """Move files in Spark tasks, one a file; gives an outcome for each, in their order."""
-    n_at_once = min(count_cores(spark), len(files))
-    share = transfer.connections // n_at_once
-    if share == 0:  # more cores than connections: as many tasks as connections, each with several files
-        n_at_once, share = transfer.connections, 1
-    counter = _accumulate(spark)
-    meter.follow(lambda: counter.value)
+) -> Iterator[Outcome]:
+    """Move files in Spark tasks; gives an outcome for each as it comes.
 
-    def move_all(batch: Sequence[Entry]) -> list[Outcome]:
-        opened = [open_door(door, timeout=transfer.timeout) for door in transfer.doors]
-        target = open_target(transfer.target)
-        outcomes = []
+    A file, or a batch of small ones, is a job of one task: so no more of them run at the same time than the door bears
+    connections, however many cores there are, and what is there is known as soon as it is there.
+    """
+    # The tasks get the credentials that are found here.
+    open_target(transfer.target)
+    opened = [open_door(door, connections=transfer.connections) for door in transfer.doors]
+    for door in opened:
+        door.close()
+    most = opened[0].most_connections
+    n_at_once = min(count_cores(spark), len(files), most)
+    batches = _batches(_by_size(files), n_at_once)
+    share = max(1, most // n_at_once)
+
+    def move(batch: Sequence[Entry]) -> list[Outcome]:
         try:
-            for entry in batch:
-                read: list[int] = []
-                outcomes.append(_stage(entry, opened, target, transfer, share, read.append))
-                counter.add((1, sum(read), entry.size or 0))
-        finally:
-            for door in opened:
-                door.close()
-        return outcomes
+            return run_tasks(spark, [batch], partial(_stage_batch, transfer=transfer, share=share))[0]
+        except Exception as problem:  # the task died, with a node perhaps
+            text = f"its Spark task failed ({type(problem).__name__}); the log of Spark says why"
+            return [Outcome(entry, problem=f"{entry.path}: {text}") for entry in batch]
 
-    def move(ordered: Sequence[Entry]) -> list[Outcome]:
-        n_tasks = len(ordered) if share > 1 else n_at_once
-        batches = [ordered[i::n_tasks] for i in range(n_tasks)]
-        found = {o.entry.path: o for outcomes in run_tasks(spark, batches, move_all) for o in outcomes}
-        return [found[entry.path] for entry in ordered]
-
-    return _in_order(files, move)
+    for outcome in work_through(batches, move, n_threads=n_at_once):
+        if outcome.staged is not None:
+            meter.read(outcome.entry.path, outcome.staged.n_bytes_read)
+        meter.settle(outcome.entry.path, is_there=outcome.staged is not None)
+        yield outcome
 
 
 def wants_spark(who: str, files: Sequence[Entry], target: str) -> bool:
@@ -196,34 +160,20 @@ def wants_spark(who: str, files: Sequence[Entry], target: str) -> bool:
     if who != "auto":
         return who == "spark"
     is_cluster = "PYSPARK_GATEWAY_PORT" in os.environ or "DATABRICKS_RUNTIME_VERSION" in os.environ
-    is_shared = "://" in target.removeprefix("file://") or target.removeprefix("file://").startswith(_SHARED)
-    return is_cluster and is_shared and sum(entry.size or 0 for entry in files) >= _BIG
+    path = target.removeprefix("file://")
+    is_shared = "://" in path or path.startswith(_SHARED)
+    return is_cluster and is_shared and sum(entry.size or 0 for entry in files) >= _WORTH_A_SESSION
 
 
-def format_bytes(n: float, like: float | None = None) -> str:
-    """Bytes in a unit that suits them, or another number; the unit is left out where it is the other's.
-
-    >>> format_bytes(1_234_567), format_bytes(1_234_567, 9_000_000_000), format_bytes(12)
-    ('1.2 MB', '0.0', '12 B')
-    """
-    power = next((p for p in (12, 9, 6, 3) if (n if like is None else like) >= 10**p), 0)
-    unit = {12: "TB", 9: "GB", 6: "MB", 3: "kB", 0: "B"}[power]
-    number = f"{n / 10**power:.1f}" if power else f"{n:.0f}"
-    return number if like is not None else f"{number} {unit}"
-
-
-def format_seconds(seconds: float) -> str:
-    """A stretch of time, roughly.
-
-    >>> format_seconds(42), format_seconds(150), format_seconds(9000)
-    ('42 s', '2 min 30 s', '2 h 30 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def _stage_batch(batch: Sequence[Entry], *, transfer: Transfer, share: int) -> list[Outcome]:
+    """Stage files one after the other, in a task; no door gets more than `share` connections."""
+    opened = [open_door(door, timeout=transfer.timeout, connections=share) for door in transfer.doors]
+    target = open_target(transfer.target)
+    try:
+        return [_stage(entry, opened, target, transfer, share, None) for entry in batch]
+    finally:
+        for door in opened:
+            door.close()
 
 
 def _stage(
@@ -232,7 +182,7 @@ def _stage(
     target: Target,
     transfer: Transfer,
     connections: int,
-    on_bytes: Callable[[int], object],
+    on_bytes: Callable[[int], object] | None,
 ) -> Outcome:
     try:
         staged = stage(
@@ -240,7 +190,7 @@ def _stage(
             doors,
             target,
             connections=connections,
-            patience=transfer.patience,
+            patience=Patience(attempts=transfer.attempts),
             on_bytes=on_bytes,
             listed_by=transfer.listed_by,
         )
@@ -249,22 +199,21 @@ def _stage(
     return Outcome(entry, staged)
 
 
-def _in_order(files: Sequence[Entry], move: Callable[[Sequence[Entry]], list[Outcome]]) -> list[Outcome]:
-    """Move the greatest first, so that none of them is alone at the end; give back in the order of the files."""
-    ordered = sorted(files, key=lambda entry: -(entry.size or 0))
-    found = {outcome.entry.path: outcome for outcome in move(ordered)}
-    return [found[entry.path] for entry in files]
+def _by_size(files: Sequence[Entry]) -> list[Entry]:
+    """The greatest first, so that none of them is alone at the end."""
+    return sorted(files, key=lambda entry: -(entry.size or 0))
 
 
-def _accumulate(spark: SparkSession) -> Accumulator[Sums]:
-    """Sums of all tasks, as each of them ends: files, bytes that were read, bytes of the files."""
-    from pyspark.accumulators import AccumulatorParam
-
-    class Added(AccumulatorParam[Sums]):
-        def zero(self, value: Sums) -> Sums:
-            return (0, 0, 0)
-
-        def addInPlace(self, value1: Sums, value2: Sums) -> Sums:  # noqa: N802
-            return (value1[0] + value2[0], value1[1] + value2[1], value1[2] + value2[2])
-
-    return spark.sparkContext.accumulator((0, 0, 0), Added())
+def _batches(files: Sequence[Entry], n_at_once: int) -> list[list[Entry]]:
+    """Big files alone, small ones together; enough batches that none is waited for at the end."""
+    n_wanted = sum(entry.size or 0 for entry in files) // (_BATCHES_A_PLACE * n_at_once)
+    n_most = min(_BATCH_BYTES, n_wanted)
+    batches: list[list[Entry]] = []
+    n_bytes = n_most
+    for entry in files:
+        if n_bytes >= n_most or len(batches[-1]) == _BATCH_FILES:
+            batches.append([])
+            n_bytes = 0
+        batches[-1].append(entry)
+        n_bytes += _BATCH_BYTES if entry.size is None else entry.size
+    return batches
