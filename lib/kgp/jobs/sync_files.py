@@ -45,7 +45,7 @@ def run(context: Context, params: Sync) -> Report:
         patience = Patience(attempts=params.attempts)
         with context.progress.step(f"listing {source.name}"):
             listing = take_listing(selection, opened, rows.known, patience=patience)
-        names = {door.name for door in doors}
+        names = [door.name for door in doors]
         news = compare(listing.known, listing.entries, listing.door.door.name, names)
         story = Story(selection, _place(params), listing, news, sync_report.notes_of_listing(listing, news))
         _take_in(rows, news, listing, source.name)

@@ -18,6 +18,7 @@ from kgp.io.doors import OpenDoor, open_door
 from kgp.io.doors.patience import Patience
 from kgp.io.staging import Staged, Target, open_target, stage
 from kgp.io.tasks import count_cores, run_tasks
+from kgp.job import find_own_error
 from kgp.jobs.crew import CappedDoor, Slots, work_through
 from kgp.jobs.meter import Meter
 from kgp.sources import Door, Entry
@@ -139,8 +140,9 @@ def move_by_spark(
         try:
             return run_tasks(spark, [batch], partial(_stage_batch, transfer=transfer, share=share))[0]
         except Exception as problem:  # the task died, with a node perhaps
-            text = f"its Spark task failed ({type(problem).__name__}); the log of Spark says why"
-            return [Outcome(entry, problem=f"{entry.path}: {text}") for entry in batch]
+            own = find_own_error(problem)
+            text = f"its Spark task failed ({type(problem).__name__}); the log of Spark says why."
+            return [Outcome(entry, problem=f"{entry.path}: {own or text}") for entry in batch]
 
     for outcome in work_through(batches, move, n_threads=n_at_once):
         if outcome.staged is not None:
@@ -195,7 +197,8 @@ def _stage(
             listed_by=transfer.listed_by,
         )
     except KgpError as problem:
-        return Outcome(entry, problem=str(problem))
+        # What all doors did is said of the file; other problems, of what stands in its way.
+        return Outcome(entry, problem=problem.what if entry.path in problem.what else str(problem))
     return Outcome(entry, staged)
 
 
