@@ -32,6 +32,8 @@ from kgp.io.doors import DoorFault
 from kgp.io.doors.patience import DoorOrder, Patience
 from kgp.io.inflate import END_MARKER
 from kgp.io.staging import Staged, open_target, stage
+from kgp.io.staging.digest import FileDigest
+from kgp.io.staging.ending import Ending
 from kgp.io.staging.local_part import LocalPart
 from kgp.io.staging.local_target import LocalTarget
 from kgp.io.staging.model import Version
@@ -1035,6 +1037,34 @@ def test_memory_is_bounded_where_nothing_can_be_read_back(seed: int) -> None:
     assert target.whole == data
     assert staged.md5 == md5(data)
     assert Tracked.most <= 2 * connections * step
+
+
+class SlowEnding(Ending):
+    """Takes its time, and counts."""
+
+    n_taken = 0
+
+    def take(self, data: bytes) -> None:
+        time.sleep(0.005)
+        self.n_taken += len(data)
+
+
+def test_ranges_do_not_run_ahead_of_the_sum_unless_it_has_to_wait_itself() -> None:
+    data = noise(20 * RANGE)
+    slow = SlowEnding()
+    digest = FileDigest(len(data), read=lambda start, end: data[start:end], most_bytes=2 * RANGE, ending=slow)
+    digest.start()
+    for n in range(1, 5):  # the first range is missing: nothing is waited for
+        digest.wait_for_room(n * RANGE, n * RANGE + RANGE)
+        digest.add(n * RANGE, data[n * RANGE : n * RANGE + RANGE])
+    assert slow.n_taken == 0
+    digest.add(0, data[:RANGE])
+    for n in range(5, 20):
+        digest.wait_for_room(n * RANGE, n * RANGE + RANGE)
+        assert n * RANGE - slow.n_taken <= 2 * RANGE
+        digest.add(n * RANGE, data[n * RANGE : n * RANGE + RANGE])
+    assert digest.result() == md5(data)
+    digest.close()
 
 
 # -------------------------------------------------------------------------------------------------- targets
