@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kgp.errors import UsageError
-from kgp.io.amounts import format_bytes
+from kgp.io.amounts import count, format_bytes
 from kgp.io.output import align
 from kgp.sources import DOORS, SOURCES, Door, Part, Source, doors_of, find_source
 
@@ -217,7 +217,7 @@ def _render_drift(found: Check) -> str:
     rows = [(d.path, d.kind, *(d.values[door] for door in doors)) for d in found.drift[:_MOST_ROWS]]
     n_more = len(found.drift) - len(rows)
     return (
-        f"{len(found.drift):,} files differ among {among}, {found.n_same:,} are the same.\n\n"
+        f"{count(len(found.drift), 'file differs', 'files differ')} among {among}, {found.n_same:,} are the same.\n\n"
         + align(("file", "what differs", *doors), rows, max_width=_WIDTH)
         + (f"… and {n_more:,} more: --json tells of all.\n" if n_more else "")
     )
@@ -231,7 +231,7 @@ def _render_notes(found: Check) -> str:
             "fewer than two doors state their MD5"
         )
     notes += [f"{state.door}: {note}" for state in found.states for note in state.notes]
-    return "".join(f"note: {note}\n" for note in notes)
+    return "".join(f"\nnote: {note}" for note in notes) + "\n" * bool(notes)
 
 
 def _seconds(value: float | None) -> str:

@@ -186,7 +186,8 @@ def markdown(result: dict[str, Any]) -> str:
         "| --- | --- | --- | --- |",
         row(
             f"staging a blob of {result['mib']} MiB to a disk, MD5 included, beside raw ranges of the SDK into memory",
-            f"{share:.0%}: {size / own / 1e6:.0f} MB/s ({own:.2f} s, {spread}) beside {size / sdk / 1e6:.0f} ({sdk:.2f} s)",
+            f"{share:.0%}: {size / own / 1e6:.0f} MB/s ({own:.2f} s, {spread}) beside "
+            f"{size / sdk / 1e6:.0f} MB/s ({sdk:.2f} s)",
             "≥ 80 %",
             share >= 0.8,
         ),

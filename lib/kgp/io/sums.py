@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kgp.errors import FormatError, InputError
+from kgp.io.amounts import format_bytes, some
 from kgp.io.doors.base import DoorFault, OpenDoor
 from kgp.io.doors.patience import Patience, ask
 from kgp.sources import Entry
@@ -25,7 +26,6 @@ _OF_ONE = re.compile(r"\.md5(?:sums?)?$", re.IGNORECASE)
 _MOST_LIST_BYTES = 64 << 20
 _MOST_PREFIXES = 64
 _LISTS_AT_ONCE = 8
-_SHOWN = 3
 
 
 @dataclass
@@ -104,7 +104,8 @@ class _Search:
                 raise DoorFault("absent", "does not have it")
             if version.size > n_bytes:
                 self._found.notes.append(
-                    f"{tree}, {version.size:,} bytes, was not read for the MD5 of files with {n_bytes:,} bytes"
+                    f"{tree} ({format_bytes(version.size)}) is longer than the files without an MD5 "
+                    f"({format_bytes(n_bytes)}), and was not read"
                 )
                 return []
             return list(parse_tree(_lines(door, version), tree, prefix=prefixes))
@@ -134,8 +135,7 @@ class _Search:
             (self._unread, "lists of MD5s could not be read"),
         ):
             if texts:
-                more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
-                found.notes.append(f"{what}: {'; '.join(texts[:_SHOWN])}{more}")
+                found.notes.append(f"{what}: {some(texts, 2)}")
         return found
 
     def _parser(self, path: str, there: Mapping[str, Entry], above: set[str]) -> Parser | None:

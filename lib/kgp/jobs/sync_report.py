@@ -147,7 +147,8 @@ def notes_of_listing(listing: Listing, news: Comparison) -> list[str]:
         paths = [row["archive_path"] for row in news.unheard]
         doors = ", ".join(sorted({row["endpoint"] for row in news.unheard}))
         notes.append(
-            f"{name} does not list {count(len(paths), 'file')} that {doors} had listed; not taken for gone: {some(paths)}"
+            f"{name} does not list {count(len(paths), 'file')} that {doors} had listed, "
+            f"which does not make them gone: {some(paths)}"
         )
     return notes
 
@@ -204,7 +205,7 @@ def _argument(story: Story, part: Part, paths: Sequence[str], url: Callable[[str
     if len(paths) <= _NAMED:
         return " ".join(map(url, paths))
     is_all = not story.selection.contigs and not story.selection.patterns
-    if is_all and len(part.patterns) == 1 and is_local(url("")):
+    if is_all and len(part.patterns) == 1 and is_local(url(paths[0])):
         return url(part.patterns[0].replace("{contig}", "*"))
     return " ".join(map(url, paths[:2])) + f" … ({count(len(paths), 'file')})"
 

@@ -6,7 +6,7 @@ there at that moment, so that two runs on different parts of a source do not und
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +39,8 @@ class Comparison:
         changed: files of which another version lies there now.
         gone: rows of files that their own door does not list any more.
         same: paths of files that are as they were, and had not gone.
-        moved: those of `back` and `same` whose door is not asked any more: from now on, they are known by this one.
+        moved: those of `back` and `same` that this door knows from now on: theirs is not asked any more, or comes later
+            in the order of preference.
         unheard: rows of files that the listing lacks, and that another door has listed: nobody says that they are gone.
     """
 
@@ -68,7 +69,7 @@ class Comparison:
 
 
 def compare(
-    known: Iterable[Row], entries: Iterable[Entry], endpoint: str, doors: Collection[str]
+    known: Iterable[Row], entries: Iterable[Entry], endpoint: str, doors: Sequence[str]
 ) -> Comparison:
     """Compare a listing with what is known.
 
@@ -80,8 +81,9 @@ def compare(
         known: rows of `files` with `COLUMNS`, each path once.
         entries: the listing, each path once.
         endpoint: the door that gave it.
-        doors: names of all doors that may be asked.
+        doors: names of all doors that may be asked, in order of preference.
     """
+    preferred = doors[: doors.index(endpoint) + 1]
     rows = {row["archive_path"]: row for row in known}
     new: list[Entry] = []
     back: list[Row] = []
@@ -103,7 +105,7 @@ def compare(
                 back.append(row)
             else:
                 same.append(entry.path)
-            if row["endpoint"] not in doors:
+            if row["endpoint"] not in preferred:
                 moved.append(entry)
     lacking = [row for row in rows.values() if row["state"] != "gone"]
     return Comparison(
