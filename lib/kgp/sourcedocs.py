@@ -189,15 +189,11 @@ def render_check(found: Check) -> str:
     """A check for a terminal: the doors, then a row for each file in which they differ."""
     states = [
         (
-            s.door,
-            _seconds(s.seconds),
-            _seconds(s.listed_in),
-            s.n_files,
-            _bytes(s.n_bytes),
-            s.problem or "answers",
+            s.door, _seconds(s.seconds), _seconds(s.listed_in), "" if s.n_files is None else f"{s.n_files:,}",
+            "" if s.n_bytes is None else format_bytes(s.n_bytes), s.problem or "answers",
         )
         for s in found.states
-    ]
+    ]  # fmt: skip
     text = f"Doors of {found.source}.\n\n" + align(_STATE_COLUMNS, states, max_width=_WIDTH)
     return f"{text}\n{_render_drift(found)}{_render_notes(found)}"
 
@@ -236,7 +232,3 @@ def _render_notes(found: Check) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} s"
-
-
-def _bytes(value: int | None) -> str:
-    return "" if value is None else format_bytes(value)

@@ -172,14 +172,16 @@ def _stage(
         moves = move_by_spark(context.spark, files, transfer, meter)
     else:
         moves = move_by_driver(files, transfer, meter)
+    said = set[str]()
     text = f"staging {count(len(files), 'file')}, {format_bytes(meter.n_bytes)}, to {story.target}"
     try:
         with context.progress.step(text, meter.text):
             for outcome in moves:
                 story.outcomes.append(outcome)
                 _take_outcome(rows, outcome)
-                if outcome.problem is not None:
+                if outcome.problem is not None and outcome.problem not in said:
                     context.progress.say(f"not staged: {outcome.problem}")
+                    said.add(outcome.problem)
                 rows.write_when_due()
     finally:
         rows.write()

@@ -21,7 +21,7 @@ _INDEXES = (".tbi", ".csi", ".bai", ".crai")
 # So many files are named: of those that a command takes, of those that would be staged, of those that were not.
 _NAMED = 4
 _LISTED = 60
-_FAILED = 5
+_FAILED = 8
 _TROUBLED = 2
 
 
@@ -170,9 +170,11 @@ def _notes_of(story: Story) -> list[str]:
 
 def _failure(story: Story, problems: Sequence[str], notes: Sequence[str]) -> InputError:
     lines = [f"{len(problems):,} of {count(len(story.outcomes), 'file')} could not be staged:"]
-    lines += [f"  {problem}" for problem in problems[:_FAILED]]
-    if len(problems) > _FAILED:
-        lines.append(f"  and {len(problems) - _FAILED:,} more")
+    counts = Counter(problems)
+    for problem, n in list(counts.items())[:_FAILED]:
+        lines.append(f"  {problem}" + (f" ({count(n, 'file')})" if n > 1 else ""))
+    if len(counts) > _FAILED:
+        lines.append(f"  and {len(counts) - _FAILED:,} more")
     lines += [f"  note: {note}" for note in notes]
     if n_done := len(story.outcomes) - len(problems):
         lines.append(f"Staged and recorded: {count(n_done, 'file')}.")
