@@ -184,10 +184,14 @@ class Context:
         """Seconds since the job began."""
         return time.monotonic() - self.began
 
-    def fetch(self, table: Table, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Valid rows of a small declared table, on the driver, without Spark."""
+    def fetch(
+        self, table: Table, columns: Sequence[str] | None = None, where: str = "true"
+    ) -> list[dict[str, Any]]:
+        """Valid rows of a small declared table that satisfy an SQL predicate, on the driver, without Spark."""
         self._declared(table, self._job.reads + self._job.writes)
-        rows: list[dict[str, Any]] = self._lake.fetch(table, columns).to_pylist(maps_as_pydicts="strict")
+        rows: list[dict[str, Any]] = self._lake.fetch(table, columns, where).to_pylist(
+            maps_as_pydicts="strict"
+        )
         return rows
 
     def put(self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None) -> int:

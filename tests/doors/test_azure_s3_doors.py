@@ -646,7 +646,7 @@ class TestCredentials:
             assert fault_in(lambda: list(door.list("a/"))).kind == "denied"
             assert fault_in(door.read_range, "a/secret.bin", 0, 6).kind in ("denied", "absent")
 
-    @pytest.mark.parametrize("wrong", [key(), "bm90IGl0", "no key at all"])
+    @pytest.mark.parametrize("wrong", [key(), "bm90IGl0", "no key at all"], ids=["another", "short", "none"])
     def test_a_wrong_key_is_denied_and_unseen(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
     ) -> None:

@@ -20,7 +20,7 @@ from kgp.errors import InputError
 from kgp.io.azure import locate
 from kgp.io.doors import DoorFault, OpenDoor
 from kgp.io.doors.opening import open_door
-from kgp.io.doors.patience import DoorOrder, Patience, list_with_patience
+from kgp.io.doors.patience import DoorOrder, Patience, ask
 from kgp.io.staging import Staged, TargetFile, open_target, stage
 from kgp.io.staging.azure_target import AzureTarget
 from kgp.sources import Door, DoorKind, Entry
@@ -295,9 +295,15 @@ def test_a_listing_is_whole_or_it_is_an_error(
 
     def whole(*doors: OpenDoor) -> tuple[dict[str, int | None], OpenDoor]:
         patience = Patience(attempts=2, sleep=lambda seconds: None)
-        entries, door = list_with_patience(
-            doors, "release/", lacks=lacks, patience=patience, order=DoorOrder()
-        )
+
+        def take(door: OpenDoor) -> list[Entry]:
+            entries = list(door.list("release/"))
+            if (missing := lacks(entries)) is not None:
+                raise DoorFault("short", f"lists {missing}")
+            return entries
+
+        what = "the listing of release/"
+        entries, door = ask(doors, what, take, patience=patience, order=DoorOrder())
         assert len(entries) == len({entry.path for entry in entries})
         return {entry.path: entry.size for entry in entries}, door
 

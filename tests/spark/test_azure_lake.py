@@ -217,7 +217,14 @@ def test_no_credential_is_ever_shown(
         monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", secret)
         for command in (
             ["load", "samples", "--panel", str(bundled / "samples.panel"), "--lake", lakes[0]],
-            ["load", "samples", "--panel", f"az://{CONTAINER}@{EMULATOR}/nothing.panel", "--lake", "/nowhere/x"],
+            [
+                "load",
+                "samples",
+                "--panel",
+                f"az://{CONTAINER}@{EMULATOR}/nothing.panel",
+                "--lake",
+                "/nowhere/x",
+            ],
             ["query", "--lake", lakes[0], "SELECT 1 FROM samples"],
             ["tables", "--lake", lakes[0]],
             ["doctor", "--lake", lakes[0]],

@@ -144,7 +144,13 @@ def test_credentials_are_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=mine;AccountKey={KEY}")
     account, blob = locate("az://lake@mine/a") or (None, None)
     assert account is not None
-    for thing in (account, blob, account.file_system(), azure.known_accounts(), LakePlace("az://lake@mine/a")):
+    for thing in (
+        account,
+        blob,
+        account.file_system(),
+        azure.known_accounts(),
+        LakePlace("az://lake@mine/a"),
+    ):
         assert KEY not in repr(thing)
         assert KEY not in str(thing)
 

@@ -238,7 +238,15 @@ def test_sources(capsys: pytest.CaptureFixture[str]) -> None:
     """Every source and door of the issue's list, and one of them in detail."""
     assert cli.main(["sources"]) == 0
     said = capsys.readouterr().out
-    for name in ("phase3", "high_coverage", "dragen-3.5.7b", "E-GEUV-1", "azure-secondary", "igsr-ftp", "aws"):
+    for name in (
+        "phase3",
+        "high_coverage",
+        "dragen-3.5.7b",
+        "E-GEUV-1",
+        "azure-secondary",
+        "igsr-ftp",
+        "aws",
+    ):
         assert re.search(rf"^{re.escape(name)} ", said, re.M), name
     assert cli.main(["sources", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

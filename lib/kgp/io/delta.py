@@ -122,20 +122,26 @@ class Lake:
 
     # -------------------------------------------------------------------------------- small, on the driver
 
-    def fetch(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-        """The valid rows of a small table on the driver; no rows where it does not exist."""
-        rows = self.fetch_all(table)
+    def fetch(self, table: Table, columns: Sequence[str] | None = None, where: str = "true") -> pa.Table:
+        """The valid rows of a small table on the driver; no rows where it does not exist.
+
+        Args:
+            table: the table.
+            columns: that are wanted; None for all.
+            where: SQL predicate of the rows that are wanted.
+        """
+        rows = self.fetch_all(table, where)
         if table.ledger is not None and table.ledger_column is not None:
             known = self.fetch_all(TABLES[table.ledger])[table.ledger_column]
             rows = rows.filter(pc.is_in(rows[table.ledger_column], value_set=known.combine_chunks()))
         return rows if columns is None else rows.select(list(columns))
 
-    def fetch_all(self, table: Table) -> pa.Table:
-        """All rows of a small table on the driver, debris included."""
+    def fetch_all(self, table: Table, where: str = "true") -> pa.Table:
+        """All rows of a small table on the driver that satisfy a predicate, debris included."""
         if not self.exists(table):
             return table.arrow_schema.empty_table()
         columns = ", ".join(f'"{name}"' for name in table.columns)
-        return self._select(table, columns, "true").cast(table.arrow_schema)
+        return self._select(table, columns, where).cast(table.arrow_schema)
 
     def put(
         self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None, *, note: str = ""

@@ -15,6 +15,7 @@ from kgp.io.doors.base import DoorFault, OpenDoor
 from kgp.io.doors.patience import Patience, ask
 from kgp.sources import Entry
 from kgp.sources.checksums import parse_index, parse_manifest, parse_md5sums, parse_tree
+from kgp.sources.lines import StrangePathError
 
 Parser = Callable[[Iterable[str]], Iterator[Entry]]
 
@@ -55,6 +56,9 @@ def find_sums(
         listed: all that was listed.
         doors: of the archive, the one that gave the listing first.
         patience: with each door.
+
+    Raises:
+        StrangePathError: ``current.tree`` names, beside the files, a path that may not be followed.
     """
     search = _Search(wanted, doors, patience)
     search.read_lists(listed)
@@ -118,6 +122,8 @@ class _Search:
                 patience=self._patience,
                 on_fault=lambda door, fault: faults.append(fault),
             )
+        except StrangePathError:
+            raise
         except (InputError, FormatError) as problem:
             if any(fault.kind != "absent" for fault in faults) or isinstance(problem, FormatError):
                 self._unread.append(f"{tree}: {problem.what}")

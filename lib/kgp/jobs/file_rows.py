@@ -33,9 +33,10 @@ class FileRows:
     """
 
     def __init__(self, context: Context, source: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._context, self._source, self._clock = context, source, clock
+        self._context, self._clock = context, clock
+        self._slice = f"source = '{source}'"
         self._rows: dict[str, dict[str, Any]] = {
-            row["archive_path"]: row for row in context.fetch(FILES, COLUMNS) if row["source"] == source
+            row["archive_path"]: row for row in context.fetch(FILES, COLUMNS, self._slice)
         }
         self._changes: dict[str, Change] = {}
         self._write_again_at = 0.0
@@ -68,12 +69,10 @@ class FileRows:
             return
         began = self._clock()
         # Others may have written since; and the columns that this run does not need are read only now.
-        rows = {
-            row["archive_path"]: row for row in self._context.fetch(FILES) if row["source"] == self._source
-        }
+        rows = {row["archive_path"]: row for row in self._context.fetch(FILES, where=self._slice)}
         for path, change in self._changes.items():
             rows[path] = rows.get(path, {}) | change
-        self._context.put(FILES, rows.values(), f"source = '{self._source}'")
+        self._context.put(FILES, rows.values(), self._slice)
         self._changes.clear()
         self.was_written = True
         now = self._clock()

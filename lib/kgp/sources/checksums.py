@@ -56,7 +56,7 @@ def parse_tree(
     Args:
         lines: of the file.
         name: of the file, for messages.
-        prefix: only paths that begin so, or with one of these.
+        prefix: only paths that begin so, or with one of these; what is odd about others is passed over.
 
     Raises:
         FormatError: a line is not of this shape, its path may not be followed, or two lines contradict each other.
@@ -69,11 +69,13 @@ def parse_tree(
         if found is None:
             if not text or _is_directory(text):
                 continue
+            if match is not None and _is_elsewhere(text, match):
+                continue
             _refuse_tree_line(name, number, text)
         path, size, day, time, _, md5 = found.groups()
-        check_line(path, name, number)
         if match is not None and not path.startswith(match):
             continue
+        check_line(path, name, number)
         try:
             modified = utc_from_london(day, time)
         except ValueError:
@@ -198,6 +200,11 @@ def parse_manifest(lines: Iterable[str], name: str, *, directory: str = "") -> I
 def _is_directory(text: str) -> bool:
     cells = text.split("\t")
     return len(cells) > 1 and cells[1] == "directory" and "\0" not in text
+
+
+def _is_elsewhere(text: str, prefix: str | tuple[str, ...]) -> bool:
+    """Whether a line that may not be is at least of the shape of one, and of a file that is not asked for."""
+    return text.count("\t") >= 4 and not text.removeprefix("ftp/").startswith(prefix)
 
 
 def _refuse_tree_line(name: str, number: int, text: str) -> NoReturn:

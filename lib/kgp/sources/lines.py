@@ -7,6 +7,10 @@ from kgp.sources.model import Entry
 from kgp.sources.paths import check_path, show_path
 
 
+class StrangePathError(FormatError):
+    """A list names a path that may not be followed."""
+
+
 class Seen:
     """The entries of a list so far."""
 
@@ -30,14 +34,14 @@ def check_line(path: str, name: str, number: int) -> None:
     """Refuse the path of a line as `check_path` does.
 
     Raises:
-        FormatError: with the name of the list and the number of the line.
+        StrangePathError: with the name of the list and the number of the line.
     """
     try:
         check_path(path)
     except InputError as problem:
-        raise wrong_line(
-            name, number, f"names {problem.where or 'nothing'}: {problem.what[0].lower()}{problem.what[1:-1]}"
-        ) from None
+        what = f"names {problem.where or 'nothing'}: {problem.what[0].lower()}{problem.what[1:-1]}"
+        error = wrong_line(name, number, what)
+        raise StrangePathError(error.what, where=error.where, mend=error.mend) from None
 
 
 def wrong_line(name: str, number: int, what: str) -> FormatError:

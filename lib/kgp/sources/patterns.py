@@ -70,6 +70,7 @@ def expand(pattern: str, contigs: Sequence[str]) -> list[str]:
     return [pattern.replace(CONTIG, contig) for contig in contigs] if CONTIG in pattern else [pattern]
 
 
+@lru_cache(maxsize=4096)
 def directory_of(pattern: str) -> str:
     """The deepest directory that holds all that the pattern matches, with a slash at its end; empty for the root.
 

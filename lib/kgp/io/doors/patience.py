@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from kgp.errors import InputError
 from kgp.io.doors.base import PASSING, DoorFault, FaultKind, OpenDoor
-from kgp.sources import Door, Entry
+from kgp.sources import Door
 
 T = TypeVar("T")
 OnFault = Callable[[OpenDoor, DoorFault], object]
@@ -120,7 +120,7 @@ class FaultLog:
         with self._lock:
             return tuple(
                 f"{door}: "
-                + ", then ".join(text if n == 1 else f"{text} {n} times" for text, n in counts.items())
+                + ", then ".join(text if n == 1 else f"{text} ({n} times)" for text, n in counts.items())
                 for door, counts in self._counts.items()
             )
 
@@ -213,43 +213,3 @@ def ask(
             order.succeeded(door)
             return answer, door
     raise log.error(what)
-
-
-def list_with_patience(
-    doors: Sequence[OpenDoor],
-    prefix: str,
-    *,
-    lacks: Callable[[Sequence[Entry]], str | None] | None = None,
-    patience: Patience | None = None,
-    on_fault: OnFault | None = None,
-    order: DoorOrder = ORDER,
-) -> tuple[list[Entry], OpenDoor]:
-    """All files below a directory, from the first door that lists them to the end.
-
-    A listing that breaks off is begun anew, at the same door or the next: it is never taken in part. Where a server
-    leaves out a page and ends its listing as it should, only `lacks` can tell.
-
-    Args:
-        doors: serve the same paths.
-        prefix: path of the directory with a slash at its end; empty for the whole archive.
-        lacks: what is missing in a listing, as far as that is known beforehand: ``no file for chr7``; None for nothing.
-        patience: with each door.
-        on_fault: is told every fault.
-        order: knows the doors that have failed of late.
-
-    Raises:
-        InputError: none listed it; its text says what each did.
-    """
-
-    def whole_listing(door: OpenDoor) -> list[Entry]:
-        entries = list(door.list(prefix))
-        if not entries:
-            raise DoorFault("absent", "lists nothing there")
-        if any(not entry.path.startswith(prefix) for entry in entries):
-            raise DoorFault("confused", "lists files of another directory")
-        if lacks is not None and (missing := lacks(entries)) is not None:
-            raise DoorFault("short", f"lists {missing}")
-        return entries
-
-    what = f"the listing of {prefix}" if prefix else "the listing of the archive"
-    return ask(doors, what, whole_listing, patience=patience, on_fault=on_fault, order=order)
