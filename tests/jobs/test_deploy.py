@@ -68,6 +68,7 @@ def test_bundle_parameters_are_options_of_the_jobs(root: Path) -> None:
     assert used == set(variables) - {"node_type", "workers"}
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 def test_nightly_run_through_spark_submit(root: Path, bundled: Path, tmp_path: Path) -> None:
     """The example as it stands, on the first 3,000 variants."""

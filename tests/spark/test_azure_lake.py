@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from pyspark.sql import SparkSession
 
 from kgp.cli import main
 from kgp.config import Config, load_config
+from kgp.io import azure
 from kgp.io.catalog import Catalog
 from kgp.io.delta import Lake
 from kgp.io.query import run_query
@@ -267,3 +270,50 @@ def test_a_signature_is_enough(
     assert said.out.splitlines()[-1] == "2504"
     signature = sas.rpartition("sig=")[2].partition("&")[0]
     assert signature not in said.out + said.err
+
+
+def test_sparks_own_configuration_is_a_credential(
+    azurite: Azurite,
+    bundled: Path,
+    vcf: Path,
+    spark: SparkSession,
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a cluster whose administrator has put the key there: nothing is in the environment."""
+    monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
+    for memory in ("_found", "_from_spark", "_from_driver"):
+        monkeypatch.setattr(azure, memory, {})
+    setting = f"fs.azure.account.key.{EMULATOR}.dfs.core.windows.net"
+    monkeypatch.setenv("KGP_AZURE_ENDPOINTS", azurite.endpoints())
+    uri = f"az://{CONTAINER}@{EMULATOR}/by-spark"
+    here = load_config(lake=uri, environ={})
+    params = config.params(LOAD_VARIANTS.params, {"callset": "c", "build": "GRCh37", "vcf": (str(vcf),)})
+    spark.conf.set(setting, EMULATOR_KEY)
+    try:
+        report = run_job(LOAD_VARIANTS, params, here, progress=Progress(quiet=True))
+    finally:
+        spark.conf.unset(setting)
+    assert report.rows[VARIANTS.name] == N_LINES
+    assert EMULATOR_KEY not in repr(report)
+
+
+@pytest.mark.network
+def test_a_real_lake_by_abfss(
+    vcf: Path, bundled: Path, spark: SparkSession, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a storage account of one's own: ``KGP_NETWORK_LAKE=abfss://…``, its credential in the environment."""
+    uri = os.environ.get("KGP_NETWORK_LAKE")
+    if uri is None:
+        pytest.skip("KGP_NETWORK_LAKE names no lake to try")
+    monkeypatch.undo()
+    lake = Lake(spark, f"{uri}/{uuid.uuid4()}")
+    here = load_config(lake=lake.uri, environ={})
+    for job, options in (
+        (LOAD_SAMPLES, {"panel": str(bundled / "samples.panel")}),
+        (LOAD_VARIANTS, {"callset": "c", "build": "GRCh37", "vcf": (str(vcf),)}),
+    ):
+        assert run_job(job, config.params(job.params, options), here, progress=Progress(quiet=True)).changed
+    assert lake.read(VARIANTS).count() == lake.fetch(VARIANTS).num_rows == N_LINES
+    answer = run_query(Catalog(lake.uri), "SELECT count(*) FROM samples")
+    assert list(answer.rows()) == [[2504]]

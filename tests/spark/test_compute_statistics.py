@@ -238,6 +238,7 @@ def test_the_bundled_slice_is_counted_as_bcftools_and_plink2_count(
     assert_every_group(run, require_tool, tmp_path, vcf, bundled / "samples.panel", in_plink2)
 
 
+@pytest.mark.slow
 def test_a_release_file_is_counted_as_bcftools_and_plink2_count(
     run: Callable[..., Report],
     bundled: Path,

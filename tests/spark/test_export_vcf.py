@@ -36,7 +36,6 @@ SITE = "%CHROM\t%POS\t%ID\t%REF\t%ALT\t%QUAL\t%FILTER"
 
 # Read with every `make test`; the others with `make test-slow`.
 FIRST = (
-    "dragen/NA12878.dragen-3.7.6.hard-filtered.chr14-101769349-106795748.vcf.gz",
     "dragen/germline_cnv.dragen-3.5.7b.vcf",
     "gvcf-grch38-chr22/HG00187.hg38.g.vcf.gz",
     "highcov30x-grch38/1kg_2020_chrM.vcf.gz",

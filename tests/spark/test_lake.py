@@ -40,7 +40,15 @@ def value(name: str) -> Any:
     """A value that satisfies every check."""
     kind = TERMS[name].type
     known = {"start": 99, "end": 100, "tss": 100, "alt_index": 1, "n_alts": 1, "strand": "+", "sex": "male"}
-    known |= {"superpopulation": "EUR", "ac": 1, "an": 2, "af": 0.5, "rows_out": 1, "rows_quarantined": 0}
+    known |= {
+        "superpopulation": "EUR",
+        "ac": 1,
+        "an": 2,
+        "af": 0.5,
+        "rows_out": 1,
+        "rows_quarantined": 0,
+        "state": "gone",
+    }
     if name in known:
         return known[name]
     if pa.types.is_list(kind):
@@ -55,7 +63,9 @@ def value_of(kind: pa.DataType) -> Any:
         return [value_of(kind.value_type)]
     if pa.types.is_timestamp(kind):
         return datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
-    return {pa.string(): "x", pa.binary(): b"x", pa.float64(): 0.5, pa.float32(): 0.5}.get(kind, 1)
+    return {pa.bool_(): True, pa.string(): "x", pa.binary(): b"x", pa.float64(): 0.5, pa.float32(): 0.5}.get(
+        kind, 1
+    )
 
 
 def row(table: Table, **changes: Any) -> dict[str, Any]:
