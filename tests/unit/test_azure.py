@@ -8,7 +8,8 @@ import pytest
 
 from kgp.errors import UsageError
 from kgp.io import azure
-from kgp.io.azure import Blob, find_account, learn_from_spark, locate, parse_blob
+from kgp.io.azure import find_account, learn_from_spark, locate
+from kgp.io.azure_urls import Blob, parse_blob
 from kgp.io.place import LakePlace
 
 KEY = "a2V5LW9mLXRoZS10ZXN0"

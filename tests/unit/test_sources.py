@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from kgp.errors import FormatError, InputError, UsageError
 from kgp.genome import BUILDS, get_build
-from kgp.io.azure import parse_blob
+from kgp.io.azure_urls import parse_blob
 from kgp.sourcedocs import describe, describe_as_dict, overview, overview_as_dict
 from kgp.sources import (
     DOORS,

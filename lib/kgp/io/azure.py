@@ -1,8 +1,4 @@
-"""Azure Blob Storage and ADLS Gen2: what a URL names, who may read it, and the form that each library wants.
-
-One blob has many names. ``az://container/path`` (the account from the environment), ``az://container@account/path``,
-``abfss://container@account.dfs.core.windows.net/path``, ``wasbs://container@account.blob.core.windows.net/path`` and
-``https://account.blob.core.windows.net/container/path`` are all read as a `Blob`, which gives the forms back.
+"""The storage accounts of Azure Blob Storage and ADLS Gen2: who may read which, and what each library must be told.
 
 Credentials come from the environment, from Spark's configuration or from Azure's default chain, in this order:
 
@@ -25,29 +21,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from kgp.errors import UsageError
+from kgp.io.azure_settings import endpoint_of, find_endpoints, read_connection
+from kgp.io.azure_urls import Blob, parse_blob
 from kgp.sources import PUBLIC_ACCOUNTS
 
-_CLOUD = "core.windows.net"
-_EMULATOR_PORT = 10000  # the only one that Hadoop's driver knows
 _STORAGE_SCOPE = "https://storage.azure.com/.default"
-_WITH_ACCOUNT = re.compile(
-    r"(?P<scheme>az|abfss?|wasbs?)://(?P<container>[^@/?#]+)@(?P<account>[a-z0-9-]+)"
-    r"(?:\.(?:blob|dfs)\.(?P<cloud>[a-z0-9.-]+))?(?:/(?P<path>[^?]*))?"
-)
-_WITHOUT_ACCOUNT = re.compile(r"(?P<scheme>az|abfss?)://(?P<container>[^@/?#]+)(?:/(?P<path>[^?]*))?")
-_HTTPS = re.compile(
-    r"https://(?P<account>[a-z0-9-]+)\.(?:blob|dfs)\.(?P<cloud>core\.[a-z.]+)/(?P<container>[^/?#]+)(?:/(?P<path>[^?#]*))?"
-)
-# What every emulator has; the key is published.
-_EMULATED = {
-    "AccountName": "devstoreaccount1",
-    "AccountKey": "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
-    "BlobEndpoint": f"http://127.0.0.1:{_EMULATOR_PORT}/devstoreaccount1",
-}
-_SCHEMES = ("az", "abfs", "abfss", "wasb", "wasbs")
 
 # Account → what Spark's configuration says of it.
 _from_spark: dict[str, Account] = {}
@@ -87,7 +67,7 @@ class Account:
     def delta_options(self) -> dict[str, str]:
         """Storage options of `deltalake` (delta-rs)."""
         options = {"account_name": self.name}
-        if self.endpoint != _endpoint_of(self.name):
+        if self.endpoint != endpoint_of(self.name):
             options["endpoint"] = self.endpoint
             if self.endpoint.startswith("http://"):
                 options["allow_http"] = "true"
@@ -142,98 +122,6 @@ class Account:
         return _file_system(self)
 
 
-@dataclass(frozen=True)
-class Blob:
-    """What an Azure URL names: a blob, or a prefix of blobs.
-
-    Args:
-        account: name of the storage account.
-        container: the container.
-        path: within the container, without slashes at its ends.
-        scheme: of the URL that it was read from; ``https`` URLs count as ``az``.
-    """
-
-    account: str
-    container: str
-    path: str
-    scheme: str = "az"
-
-    @property
-    def for_fsspec(self) -> str:
-        """Container and path, as adlfs' file system takes them."""
-        return f"{self.container}/{self.path}".rstrip("/")
-
-    @property
-    def for_delta(self) -> str:
-        """As `deltalake` takes it, with `Account.delta_options`."""
-        return f"az://{self.for_fsspec}"
-
-    @property
-    def for_people(self) -> str:
-        """As messages and tables name it: the account is in it, no credential is."""
-        return f"az://{self.container}@{self.account}/{self.path}".rstrip("/")
-
-    def for_hadoop(self, account: Account) -> str:
-        """As Spark takes it, with `Account.hadoop_settings`: it knows no ``az://``.
-
-        Raises:
-            UsageError: the account is emulated where Hadoop's driver does not look for it.
-        """
-        if account.is_emulated:
-            if urlsplit(account.endpoint).port != _EMULATOR_PORT:
-                raise UsageError(
-                    f"Spark reads an emulated account on port {_EMULATOR_PORT} only.",
-                    where=account.endpoint,
-                    mend=f"Start the emulator with --blobPort {_EMULATOR_PORT}.",
-                )
-            return f"wasb://{self.container}@storageemulator/{self.path}".rstrip("/")
-        host = urlsplit(account.endpoint).hostname or ""
-        # Hadoop 3.3's abfs takes a signature only from a class of one's own; wasb takes it from the configuration.
-        if self.scheme.startswith("wasb") or account.sas is not None:
-            return f"wasbs://{self.container}@{host}/{self.path}".rstrip("/")
-        return f"abfss://{self.container}@{host.replace('.blob.', '.dfs.')}/{self.path}".rstrip("/")
-
-    def child(self, path: str) -> Blob:
-        """The blob of that path below this one."""
-        return replace(self, path=f"{self.path}/{path}".strip("/"))
-
-
-def parse_blob(url: str) -> Blob | None:
-    """What an Azure URL names; None for a URL of another kind, and for an https URL that carries its own signature.
-
-    >>> parse_blob("wasbs://dataset@dataset1000genomes.blob.core.windows.net/release/20130502/a.vcf.gz")
-    Blob(account='dataset1000genomes', container='dataset', path='release/20130502/a.vcf.gz', scheme='wasbs')
-    >>> parse_blob("https://dataset1000genomes.blob.core.windows.net/dataset/README").for_people
-    'az://dataset@dataset1000genomes/README'
-
-    Raises:
-        UsageError: it names no account, nor does the environment; it is no Azure URL though its scheme is; or it is in
-            another cloud, and the environment does not say where its account is.
-    """
-    if (found := _HTTPS.fullmatch(url)) is not None:
-        _check_cloud(found)
-        return Blob(found["account"], found["container"], unquote(found["path"] or "").strip("/"))
-    if url.partition("://")[0] not in _SCHEMES:
-        return None
-    if (found := _WITH_ACCOUNT.fullmatch(url)) is not None:
-        _check_cloud(found)
-        return Blob(found["account"], found["container"], (found["path"] or "").strip("/"), found["scheme"])
-    if (found := _WITHOUT_ACCOUNT.fullmatch(url)) is None:
-        raise UsageError(
-            "It is no Azure URL.",
-            where=url.partition("?")[0],
-            mend="Write az://CONTAINER@ACCOUNT/PATH or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH.",
-        )
-    account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME") or _connection().get("AccountName")
-    if account is None:
-        raise UsageError(
-            "It names no storage account.",
-            where=url,
-            mend="Set AZURE_STORAGE_ACCOUNT_NAME, or write az://CONTAINER@ACCOUNT/PATH.",
-        )
-    return Blob(account, found["container"], (found["path"] or "").strip("/"), found["scheme"])
-
-
 def find_account(name: str) -> Account:
     """The account with the credential that the environment, Spark or nobody has for it; see the module."""
     account = _from_driver.get(name) or _look_up(name)
@@ -242,8 +130,8 @@ def find_account(name: str) -> Account:
 
 
 def _look_up(name: str) -> Account:
-    account = Account(name, _endpoints().get(name) or _endpoint_of(name))
-    connection = _connection()
+    account = Account(name, find_endpoints().get(name) or endpoint_of(name))
+    connection = read_connection()
     if connection and name == connection.get("AccountName"):
         endpoint = connection.get("BlobEndpoint", account.endpoint).rstrip("/")
         sas = connection.get("SharedAccessSignature")
@@ -282,11 +170,11 @@ def learn_from_spark(settings: Iterable[tuple[str, str]]) -> None:
     for setting, value in settings:
         name = setting.removeprefix("spark.hadoop.")
         if found := re.fullmatch(r"fs\.azure\.account\.key\.([a-z0-9-]+)\.(?:blob|dfs)\..+", name):
-            _from_spark[found[1]] = Account(found[1], _endpoint_of(found[1]), key=value)
+            _from_spark[found[1]] = Account(found[1], endpoint_of(found[1]), key=value)
         elif found := re.fullmatch(
             r"fs\.azure\.sas\.(?:fixed\.token|[a-z0-9$-]+)\.([a-z0-9-]+)\.(?:blob|dfs)\..+", name
         ):
-            _from_spark.setdefault(found[1], Account(found[1], _endpoint_of(found[1]), sas=_bare(value)))
+            _from_spark.setdefault(found[1], Account(found[1], endpoint_of(found[1]), sas=_bare(value)))
 
 
 def known_accounts() -> Mapping[str, Account]:
@@ -297,45 +185,6 @@ def known_accounts() -> Mapping[str, Account]:
 def accept_from_driver(accounts: Mapping[str, Account]) -> None:
     """In a task: take what the driver has found, in the place of what this node's environment says."""
     _from_driver.update(accounts)
-
-
-def _check_cloud(found: re.Match[str]) -> None:
-    """Refuse another cloud than Azure's public one where it is not known: a key must not be sent to the wrong one."""
-    account, cloud = found["account"], found["cloud"]
-    if (
-        cloud not in (None, _CLOUD)
-        and account not in _endpoints()
-        and account != _connection().get("AccountName")
-    ):
-        raise UsageError(
-            f"Its account is in another cloud ({cloud}).",
-            where=found[0].partition("?")[0],
-            mend=f"Set KGP_AZURE_ENDPOINTS={account}=https://{account}.blob.{cloud}",
-        )
-
-
-def _endpoint_of(account: str) -> str:
-    return f"https://{account}.blob.{_CLOUD}"
-
-
-def _endpoints() -> dict[str, str]:
-    """``KGP_AZURE_ENDPOINTS`` as account → endpoint."""
-    text = os.environ.get("KGP_AZURE_ENDPOINTS", "")
-    pairs = (item.partition("=") for item in text.split(",") if item.strip())
-    return {name.strip(): endpoint.strip().rstrip("/") for name, _, endpoint in pairs}
-
-
-def _connection() -> dict[str, str]:
-    """``AZURE_STORAGE_CONNECTION_STRING`` as name → value; the account of a SAS string is that of its endpoint."""
-    text = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
-    values = dict(item.strip().split("=", 1) for item in text.split(";") if "=" in item)
-    if values.get("UseDevelopmentStorage", "").lower() == "true":
-        return _EMULATED
-    if "AccountName" not in values and (endpoint := values.get("BlobEndpoint")):
-        parts = urlsplit(endpoint)
-        host = parts.hostname or ""
-        values["AccountName"] = host.split(".")[0] if ".blob." in host else parts.path.strip("/")
-    return values
 
 
 def _bare(sas: str | None) -> str | None:
@@ -354,8 +203,3 @@ def _file_system(account: Account) -> Any:
     from kgp.io.azure_files import BlobFileSystem
 
     return BlobFileSystem(account)
-
-
-def blob_url(account: Account, container: str, path: str) -> str:
-    """Address of a blob at its account's endpoint, without any credential."""
-    return f"{account.endpoint}/{container}/{quote(path)}"

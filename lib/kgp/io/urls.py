@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit, urlunsplit
 
-from kgp.io.azure import parse_blob
+from kgp.io.azure_urls import parse_blob
 
 
 def display_url(url: str) -> str:

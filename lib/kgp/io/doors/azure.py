@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from kgp.errors import UsageError
-from kgp.io.azure import blob_url, locate
+from kgp.io.azure import locate
+from kgp.io.azure_urls import blob_url
 from kgp.io.doors.base import DoorFault
 from kgp.io.doors.blob_list import (
     check_part,
@@ -57,7 +58,7 @@ class AzureDoor:
     """A container, or a path in one, that is asked with its account's credential or with none.
 
     Args:
-        door: what it is; its root is a URL that `kgp.io.azure.parse_blob` knows.
+        door: what it is; its root is a URL that `kgp.io.azure_urls.parse_blob` knows.
         timeout: seconds for a connection and for each silence after that. A whole answer takes no longer than this
             and a second for each 64 KiB.
 

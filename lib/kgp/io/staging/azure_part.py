@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from kgp.io.azure import Blob
+from kgp.io.azure_urls import Blob
 from kgp.io.staging.azure_service import BlobService, code_of
 from kgp.io.staging.model import Version
 

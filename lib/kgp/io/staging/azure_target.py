@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from kgp.errors import InputError
-from kgp.io.azure import Account, Blob
+from kgp.io.azure import Account
+from kgp.io.azure_urls import Blob
 from kgp.io.doors import DoorFault
 from kgp.io.doors.azure import AzureDoor
 from kgp.io.doors.patience import FaultLog, Patience, insist
