@@ -12,6 +12,8 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -32,7 +34,7 @@ from kgp.jobs.compute_statistics import COMPUTE_STATISTICS
 from kgp.jobs.export_vcf import EXPORT_VCF
 from kgp.jobs.load_samples import LOAD_SAMPLES
 from kgp.jobs.load_variants import LOAD_VARIANTS
-from kgp.tables import ALL_TABLES, ALLELE_STATISTICS, LOADS, SAMPLES, VARIANTS
+from kgp.tables import ALL_TABLES, ALLELE_STATISTICS, FILES, LOADS, SAMPLES, VARIANTS
 from servers.azurite import EMULATOR, EMULATOR_KEY, Azurite, serve_azurite
 
 CONTAINER = "lake"
@@ -201,6 +203,37 @@ def test_a_load_reads_in_place_and_writes_in_place(
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AZURE_STORAGE_ACCOUNT_NAME", EMULATOR)
             assert Lake(no_spark, form).fetch(LOADS).num_rows == 1
+
+
+def test_writers_at_the_same_time_lose_nothing(azurite: Azurite) -> None:
+    """Each replaces its own slice of a ledger, again and again."""
+    uri = f"az://{CONTAINER}@{EMULATOR}/contended"
+    Lake(no_spark, uri).create(FILES)
+
+    def write(writer: int) -> None:
+        lake = Lake(no_spark, uri)
+        for turn in range(6):
+            lake.put(FILES, [file_row(f"source{writer}", turn)], f"source = 'source{writer}'")
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in pool.map(write, range(3)):
+            pass
+    lake = Lake(no_spark, uri)
+    rows = lake.fetch(FILES).to_pylist()
+    assert sorted((row["source"], row["size"]) for row in rows) == [(f"source{n}", 5) for n in range(3)]
+    assert lake.version(FILES) == 18
+
+
+def file_row(source: str, size: int) -> dict[str, object]:
+    return {
+        "source": source,
+        "archive_path": "a",
+        "state": "listed",
+        "endpoint": "azure",
+        "url": "az://a",
+        "listed_at": datetime(2026, 1, 1, tzinfo=UTC),
+        "size": size,
+    }
 
 
 def test_no_credential_is_ever_shown(

@@ -346,9 +346,12 @@ class Lake:
             delta = self.open(table)
             orphans = sorted(set().union(*ids_by_file(delta, column).values()) - known)
             if orphans:
-                self._commit(partial(delta.delete, in_list(column, orphans)))
+                self._commit(partial(self._delete, table, in_list(column, orphans)))
                 removed[table.name] = orphans
         return removed
+
+    def _delete(self, table: Table, where: str) -> None:
+        self.open(table).delete(where)
 
     def _check_same_shape(self, table: Table) -> None:
         found = {(f.name, str(f.type)) for f in self.open(table).schema().fields}
