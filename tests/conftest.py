@@ -11,9 +11,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
+
+from lacking import lacking
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,12 +43,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(marker)
 
 
-def _lacking(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
@@ -64,7 +60,7 @@ def shared_data() -> Path:
     """Data that is not part of the repository: ``$KGP_SHARED_DATA``, else ../shared/data."""
     path = Path(os.environ.get("KGP_SHARED_DATA") or ROOT.parent / "shared" / "data")
     if not path.is_dir():
-        _lacking(f"the shared data are not at {path}: set KGP_SHARED_DATA to their directory")
+        lacking(f"the shared data are not at {path}: set KGP_SHARED_DATA to their directory")
     return path
 
 
@@ -75,7 +71,7 @@ def require_tool() -> Callable[[str], Path]:
     def find(name: str) -> Path:
         found = shutil.which(name)
         if found is None:
-            _lacking(f"{name} is not installed: apt-get install {TOOLS.get(name, name.lower())}")
+            lacking(f"{name} is not installed: apt-get install {TOOLS.get(name, name.lower())}")
         return Path(found)
 
     return find

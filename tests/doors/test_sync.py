@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +35,7 @@ from kgp.sources import Door, Entry
 from servers.archive import PHASE3, README, Archive, genotypes, md5_of
 from servers.azurite import Azurite, key, serve_azurite
 from servers.ftp import serve_ftp
-from servers.http import WebServer, serve_http
+from servers.http import MostAtOnce, WebServer, serve_http
 from servers.proxy import Fault, FaultyProxy
 
 CHR21, CHR22 = genotypes("21"), genotypes("22")
@@ -853,22 +852,10 @@ def test_a_run_that_is_stopped_records_what_has_come(site: Site, web: WebServer)
 
 def test_a_door_never_has_more_connections_than_it_may(site: Site, web: WebServer) -> None:
     site.archive.put(CHR20 := genotypes("20"), 40 << 20)
-    lock, n_at_once, most = threading.Lock(), 0, 0
-
-    def count(handler: BaseHTTPRequestHandler) -> bool:
-        nonlocal n_at_once, most
-        with lock:
-            n_at_once += 1
-            most = max(most, n_at_once)
-        time.sleep(0.01)
-        with lock:
-            n_at_once -= 1
-        return False
-
-    web.answer = count
+    web.answer = counted = MostAtOnce(0.01)
     files = [Entry(path, len(data)) for path, data in site.archive.files.items()]
     for connections in (1, 3):
-        most = 0
+        counted.most = 0
         target = site.mirror / str(connections)
         door = Door("own", "https", web.url, "1000genomes", "")
         transfer = Transfer((door,), str(target), "own", connections, 1, 20.0)
@@ -876,7 +863,7 @@ def test_a_door_never_has_more_connections_than_it_may(site: Site, web: WebServe
         outcomes = list(move_by_driver(files, transfer, meter))
         assert [o.problem for o in outcomes if o.problem is not None] == []
         assert read_all(target) == site.archive.files
-        assert most == connections
+        assert counted.most == connections
         assert meter.text().startswith(f"{len(files)}/{len(files)} files, ")
         assert meter.text().endswith("0 s left")
     assert CHR20 in site.archive.files

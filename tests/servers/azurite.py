@@ -26,7 +26,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, cast
 
-import pytest
 from azure.storage.blob import (
     BlobServiceClient,
     ContainerSasPermissions,
@@ -34,6 +33,8 @@ from azure.storage.blob import (
     PublicAccess,
     generate_container_sas,
 )
+
+from lacking import lacking
 
 _PROGRAM = Path(__file__).parents[2] / "build" / "azurite" / "azurite-blob"
 _START_SECONDS = 30
@@ -185,8 +186,7 @@ def serve_azurite(
         RuntimeError: it did not start.
     """
     if not _PROGRAM.exists():
-        reason = "Azurite is not installed: deploy/setup/azurite.sh"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        lacking("Azurite is not installed: deploy/setup/azurite.sh")
     accounts = accounts or {EMULATOR: EMULATOR_KEY}
     port = _free(port)
     command = [str(_PROGRAM), "--blobHost", "127.0.0.1", "--blobPort", str(port)]

@@ -6,6 +6,7 @@ import html
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -260,3 +261,28 @@ def _rounded(size: int) -> str:
         return str(size)
     amount, unit = next((size / 1024**n, "KMGT"[n - 1]) for n in (1, 2, 3, 4) if size / 1024**n < 973)
     return f"{amount:.1f}{unit}" if amount < 9.95 else f"{amount:.0f}{unit}"
+
+
+class MostAtOnce:
+    """Counts requests that are under way at the same time, as the `answer` of a server; it answers none itself.
+
+    Args:
+        seconds: that it holds each of them, so that others can come meanwhile.
+
+    Attributes:
+        most: that there were at a time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.most = self._n = 0
+        self._seconds = seconds
+        self._lock = threading.Lock()
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> bool:
+        with self._lock:
+            self._n += 1
+            self.most = max(self.most, self._n)
+        time.sleep(self._seconds)
+        with self._lock:
+            self._n -= 1
+        return False

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +20,7 @@ from kgp.params import Sync
 from kgp.sources import Door, Entry
 from servers.archive import PHASE3, Archive, genotypes, md5_of
 from servers.azurite import key, serve_azurite
-from servers.http import WebServer, serve_http
+from servers.http import MostAtOnce, WebServer, serve_http
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -63,22 +60,10 @@ def move(
 def test_tasks_stage_to_a_directory_with_no_more_connections_than_they_may(
     spark: SparkSession, archive: Archive, web: WebServer, tmp_path: Path
 ) -> None:
-    lock, n_at_once, most = threading.Lock(), 0, 0
-
-    def count(handler: BaseHTTPRequestHandler) -> bool:
-        nonlocal n_at_once, most
-        with lock:
-            n_at_once += 1
-            most = max(most, n_at_once)
-        time.sleep(0.02)
-        with lock:
-            n_at_once -= 1
-        return False
-
-    web.answer = count
+    web.answer = counted = MostAtOnce(0.02)
     n_bytes = sum(map(len, archive.files.values()))
     for connections, fewest in ((1, 1), (4, 2)):
-        most = 0
+        counted.most = 0
         mirror = tmp_path / f"mirror-{connections}"
         door = Door("own", "https", web.url, "1000genomes", "")
         outcomes, said = move(spark, archive, (door,), str(mirror), connections)
@@ -93,7 +78,7 @@ def test_tasks_stage_to_a_directory_with_no_more_connections_than_they_may(
             )
             assert (mirror / path).read_bytes() == archive.files[path]
         assert {p for p in mirror.rglob("*") if p.is_file()} == {mirror / path for path in archive.files}
-        assert fewest <= most <= connections
+        assert fewest <= counted.most <= connections
         # What has come is known file by file.
         assert [text.partition("/")[0] for text in said] == [str(n) for n in range(len(archive.files) + 1)]
         assert f"{n_bytes / 1e6:.1f}/{n_bytes / 1e6:.1f} MB" in said[-1]

@@ -174,7 +174,7 @@ def test_a_lake_by_key(monkeypatch: pytest.MonkeyPatch, url: str, hadoop: str) -
         "fs.azure.account.key.mine.blob.core.windows.net": KEY,
         "fs.azure.account.key.mine.dfs.core.windows.net": KEY,
     }
-    assert place.is_azure
+    assert locate(place.uri) is not None
     assert place.local_root is None
 
 
@@ -251,4 +251,4 @@ def test_a_local_lake_is_what_it_was(tmp_path) -> None:
         place = LakePlace(uri)
         assert place.hadoop("t") == place.delta("t")[0] == place.table("t") == f"{tmp_path}/t"
         assert place.delta("t")[1] is None
-        assert not place.is_azure
+        assert locate(place.uri) is None

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,11 +45,6 @@ class LakePlace:
             return None
         return Path(self.uri.removeprefix("file://").removeprefix("local://")).absolute()
 
-    @property
-    def is_azure(self) -> bool:
-        """Whether it lies in Azure's storage."""
-        return locate(self.uri) is not None
-
     def table(self, name: str) -> str:
         """Where a table lies, as `kgp.io.storage` and messages take it."""
         return f"{self.local_root or self.uri.rstrip('/')}/{name}"
@@ -58,27 +56,21 @@ class LakePlace:
         account, blob = place
         return blob.child(name).for_delta, account.delta_options()
 
-    def open(self, name: str, *, version: int | None = None) -> DeltaTable:
+    def open(self, name: str) -> DeltaTable:
         """A table's log.
 
         Raises:
             deltalake.exceptions.TableNotFoundError: there is none.
         """
         uri, options = self.delta(name)
-        try:
-            return DeltaTable(uri, version=version, storage_options=options)
-        except TableNotFoundError:
-            raise
-        except (OSError, DeltaError) as problem:
-            raise (explain_storage(problem, self.uri) or problem) from None
+        with self._explained():
+            return DeltaTable(uri, storage_options=options)
 
     def exists(self, name: str) -> bool:
         """Whether there is a table of that name."""
         uri, options = self.delta(name)
-        try:
+        with self._explained():
             return bool(DeltaTable.is_deltatable(uri, options))
-        except (OSError, DeltaError) as problem:
-            raise (explain_storage(problem, self.uri) or problem) from None
 
     def hadoop(self, name: str) -> str:
         """Where a table lies, as Spark takes it."""
@@ -117,6 +109,15 @@ class LakePlace:
             if hadoop.get(setting) is None:
                 hadoop.set(setting, value)
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except TableNotFoundError:
+            raise
+        except (OSError, DeltaError) as problem:
+            raise (explain_storage(problem, self.uri) or problem) from None
+
 
 def explain_storage(problem: Exception, uri: str) -> LakeError | None:
     """What a remote storage's failure means for a person; None where it is no such failure.
@@ -140,10 +141,13 @@ def explain_storage(problem: Exception, uri: str) -> LakeError | None:
 
 def learn_credentials() -> None:
     """Take what the configuration of spark-submit, or of the session that is there, says of Azure's accounts."""
+    is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if not is_submitted and "pyspark.sql" not in sys.modules:
+        return  # nobody can have made a session; to import Spark would take longer than a small job
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
+    if is_submitted:
         learn_from_spark(SparkConf().getAll())
     session = SparkSession.getActiveSession()
     if session is None:

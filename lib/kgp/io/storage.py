@@ -21,7 +21,7 @@ from fsspec.core import url_to_fs
 from kgp.errors import EnvironmentProblem, InputError, KgpError
 from kgp.io.azure import locate
 from kgp.io.urls import display_url, is_local
-from kgp.sources import DOORS
+from kgp.sources import PUBLIC_BUCKETS
 
 READ_AHEAD = 8 << 20
 
@@ -266,8 +266,7 @@ def _resolve(url: str) -> tuple[Any, str]:
 def _open_bucket(url: str) -> Any:
     """S3: the archives' buckets without a credential, others with what boto finds in the environment."""
     bucket = url.removeprefix("s3://").partition("/")[0]
-    is_public = any(f"{door.root}/".startswith(f"s3://{bucket}/") for door in DOORS)
-    return fsspec.filesystem("s3", anon=is_public)
+    return fsspec.filesystem("s3", anon=bucket in PUBLIC_BUCKETS)
 
 
 @contextmanager

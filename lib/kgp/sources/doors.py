@@ -174,6 +174,8 @@ PUBLIC_ACCOUNTS = frozenset(
     door.root.partition("@")[2].partition("/")[0] for door in DOORS if door.kind == "azure"
 )
 
+PUBLIC_BUCKETS = frozenset(urlsplit(door.root).netloc for door in DOORS if door.kind == "s3")
+
 _KINDS: dict[str, DoorKind] = {
     "az": "azure",
     "abfs": "azure",

@@ -24,10 +24,10 @@ from kgp.io.doors.blob_list import (
     etag_of,
     fault_of,
     is_directory,
-    md5_of,
     read_marker,
     read_page,
 )
+from kgp.io.doors.headers import md5_of
 from kgp.io.doors.walk import check_path, check_prefix, check_range
 from kgp.sources import Door, Entry
 
@@ -84,9 +84,7 @@ class AzureDoor:
         self._account, self._root = place
         self._base = f"{self._root.path}/" if self._root.path else ""
         try:
-            self._files = BlobFileSystem(
-                self._account, retry_total=0, read_timeout=timeout, skip_instance_cache=True
-            )
+            self._files = BlobFileSystem(self._account, retry_total=0, read_timeout=timeout)
         except ValueError as problem:
             kind = type(problem).__name__
             raise UsageError(

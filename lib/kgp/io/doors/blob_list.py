@@ -5,15 +5,13 @@ Of a listing the SDK makes objects with all that is stated, which takes ten time
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from kgp.io.doors.base import DoorFault, FaultKind
+from kgp.io.doors.headers import check_length, md5_of, retry_after
 from kgp.sources import Entry
 
 _KINDS: Mapping[int, FaultKind] = {
@@ -169,19 +167,6 @@ def is_directory(
     return size == 0 and path.endswith(("/", "_$folder$"))
 
 
-def md5_of(base64_digest: str | None) -> str | None:
-    """MD5 in hexadecimal of the header ``Content-MD5``; None where it has none.
-
-    >>> md5_of("1B2M2Y8AsgTpgAmY7PhCfg==")
-    'd41d8cd98f00b204e9800998ecf8427e'
-    """
-    try:
-        digest = base64.b64decode(base64_digest or "", validate=True)
-    except ValueError:
-        return None
-    return digest.hex() if len(digest) == 16 else None
-
-
 def etag_of(stated: str | None) -> str | None:
     """An ETag without its quotes."""
     return (stated or "").strip().strip('"') or None
@@ -209,21 +194,8 @@ def fault_of(status: int, code: str | None, headers: Mapping[str, str]) -> DoorF
     code = code if code and _CODE.fullmatch(code) else None
     kind = _KINDS_OF_CODES.get(code or "") or _KINDS.get(status, "broken" if status >= 500 else "confused")
     said = f"{status} ({code})" if code else f"{status}"
-    wait = _retry_after(headers.get("retry-after")) if kind == "throttled" else None
+    wait = retry_after(headers) if kind == "throttled" else None
     return DoorFault(kind, f"the server answers with status {said}", retry_after=wait)
-
-
-def _retry_after(stated: str | None) -> float | None:
-    """Seconds to wait, of either form of the header."""
-    stated = (stated or "").strip()
-    if stated.isdecimal():
-        return float(stated)
-    try:
-        until = parsedate_to_datetime(stated)
-    except ValueError:
-        return None
-    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def check_part(headers: Mapping[str, str], body: bytes, start: int, end: int, version: Entry | None) -> None:
@@ -260,6 +232,4 @@ def check_part(headers: Mapping[str, str], body: bytes, start: int, end: int, ve
         raise DoorFault("short", f"the file ends at byte {int(part['total']):,}, before the range does")
     if (int(part["first"]), int(part["last"])) != (start, end - 1):
         raise DoorFault("confused", "the server sends other bytes than were asked for")
-    if len(body) != end - start:
-        amount = "fewer" if len(body) < end - start else "more"
-        raise DoorFault("short", f"{amount} bytes came than the {end - start:,} that were asked for")
+    check_length(body, end - start)

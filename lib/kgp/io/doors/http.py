@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from kgp import __version__
 from kgp.errors import UsageError
 from kgp.io.doors.base import DoorFault
+from kgp.io.doors.headers import check_length
 from kgp.io.doors.http_answers import check_part, check_version, check_whole, entry_of, fault_of
 from kgp.io.doors.index_page import read_index_page
 from kgp.io.doors.walk import Listed, check_path, check_prefix, check_range, join_name, walk
@@ -102,9 +103,7 @@ class HttpDoor:
                 raise fault_of(answer)
             check_version(answer.headers, version)
             data = self._body(answer, most=end - start)
-        if len(data) != end - start:
-            amount = "fewer" if len(data) < end - start else "more"
-            raise DoorFault("short", f"{amount} bytes came than the {end - start:,} that were asked for")
+        check_length(data, end - start)
         return data
 
     def url(self, path: str) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import requests
 
 from kgp.io.doors.base import DoorFault, FaultKind
+from kgp.io.doors.headers import md5_of, parse_date, retry_after
 from kgp.sources import Entry
 
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
@@ -33,28 +30,8 @@ def fault_of(answer: requests.Response) -> DoorFault:
     """What the status of an answer means that is not the one that was hoped for."""
     status = answer.status_code
     kind = _KINDS.get(status, "broken" if status >= 500 else "confused")
-    retry_after = _retry_after(answer.headers) if kind == "throttled" else None
-    return DoorFault(kind, f"the server answers with status {status}", retry_after=retry_after)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, of either form of the header; a date is compared with the server's own clock."""
-    stated = headers.get("Retry-After", "").strip()
-    if stated.isdecimal():
-        return float(stated)
-    until = _date(stated)
-    if until is None:
-        return None
-    now = _date(headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    wait = retry_after(answer.headers) if kind == "throttled" else None
+    return DoorFault(kind, f"the server answers with status {status}", retry_after=wait)
 
 
 def entry_of(path: str, answer: requests.Response) -> Entry:
@@ -81,19 +58,14 @@ def _etag(headers: Mapping[str, str]) -> str | None:
 
 
 def _modified(headers: Mapping[str, str]) -> str | None:
-    date = _date(headers.get("Last-Modified", ""))
+    date = parse_date(headers.get("Last-Modified"))
     return None if date is None else date.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _md5(headers: Mapping[str, str]) -> str | None:
     """MD5 of the whole file from ``Content-MD5`` or Google's ``x-goog-hash``, in hexadecimal."""
     google = re.search(r"\bmd5=([\w+/]+=*)", headers.get("x-goog-hash", ""))
-    stated = headers.get("Content-MD5") or (google[1] if google else "")
-    try:
-        digest = base64.b64decode(stated, validate=True)
-    except binascii.Error:
-        return None
-    return digest.hex() if len(digest) == 16 else None
+    return md5_of(headers.get("Content-MD5") or (google[1] if google else None))
 
 
 def check_part(headers: Mapping[str, str], start: int, end: int, version: Entry | None) -> None:

@@ -20,7 +20,7 @@ from kgp.errors import UsageError
 from kgp.io.doors.base import DoorFault
 from kgp.io.doors.blob_list import check_part, etag_of, fault_of, is_directory
 from kgp.io.doors.walk import check_path, check_prefix, check_range
-from kgp.sources import DOORS, Door, Entry
+from kgp.sources import PUBLIC_BUCKETS, Door, Entry
 
 _ROOT = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]*)(?:/(?P<path>[^?#]*))?")
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -91,7 +91,7 @@ class S3Door:
         self._bucket = root["bucket"]
         path = (root["path"] or "").strip("/")
         self._base = f"{path}/" if path else ""
-        self._is_anonymous = self._bucket in _public_buckets() or not any(map(os.environ.get, _CREDENTIALS))
+        self._is_anonymous = self._bucket in PUBLIC_BUCKETS or not any(map(os.environ.get, _CREDENTIALS))
         self._files = S3FileSystem(
             anon=self._is_anonymous,
             skip_instance_cache=True,
@@ -222,11 +222,6 @@ class S3Door:
             return _Answer(values, b"".join(parts))
         except Exception as problem:
             return _explain(problem, self._timeout)
-
-
-def _public_buckets() -> frozenset[str]:
-    roots = (_ROOT.fullmatch(door.root) for door in DOORS if door.kind == "s3")
-    return frozenset(root["bucket"] for root in roots if root is not None)
 
 
 def _explain(problem: Exception, timeout: float) -> DoorFault:

@@ -16,6 +16,7 @@ import base64
 import hashlib
 import threading
 from collections.abc import Iterator
+from io import UnsupportedOperation
 from typing import Any
 
 from kgp.io.azure_urls import Blob
@@ -63,7 +64,7 @@ class AzurePart:
             self.n_bytes_resumed += len(data) if name in self._earlier else 0
 
     def read(self, start: int, end: int) -> bytes:
-        raise NotImplementedError("uncommitted blocks can't be read")
+        raise UnsupportedOperation("uncommitted blocks can't be read")
 
     def restart(self, version: Version) -> None:
         self.version = version

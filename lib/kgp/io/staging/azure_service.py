@@ -34,7 +34,7 @@ class BlobService:
         self._patience = patience
         try:
             # The SDK's own waits begin at 15 seconds.
-            self._files = BlobFileSystem(account, retry_total=0, skip_instance_cache=True)
+            self._files = BlobFileSystem(account, retry_total=0)
         except ValueError as problem:
             kind = type(problem).__name__
             raise UsageError(
