@@ -1009,4 +1009,5 @@ def test_batches_hold_every_file_once_and_in_order(paths: list[str], most: int):
 def test_no_thread_or_process_is_left_behind(ascp: Ascp, monkeypatch: pytest.MonkeyPatch):
     before = set(threading.enumerate())
     run_aspera(ascp.plan())
-    assert set(threading.enumerate()) == before
+    # Not that both are equal: a thread that another test had left may end meanwhile.
+    assert set(threading.enumerate()) - before == set()
