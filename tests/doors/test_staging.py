@@ -783,6 +783,7 @@ def test_an_interruption_by_keyboard_leaves_a_part_to_resume(tmp_path: Path) -> 
         time.sleep(0.002)
         if start == 20 * RANGE:
             _thread.interrupt_main()
+            time.sleep(1)  # a busy machine must not finish the file first
 
     with pytest.raises(KeyboardInterrupt):
         run(MemoryDoor({PATH: data}, on_read=interrupt), tmp_path)
