@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kgp.eqtl.covariates import check_degrees_of_freedom, drop_useless, make_basic_covariates
+from kgp.eqtl.covariates import (
+    Covariates,
+    check_degrees_of_freedom,
+    drop_useless,
+    join_covariates,
+    make_basic_covariates,
+    make_indicators,
+    orthonormal_basis,
+    residualise,
+)
 from kgp.errors import InputError
 
 
@@ -79,3 +88,165 @@ def test_degrees_of_freedom():
     check_degrees_of_freedom(6, 3)
     with pytest.raises(InputError, match="5 people are too few for 3 covariates"):
         check_degrees_of_freedom(5, 3)
+
+
+# ---------------------------------------------------------------------------------------------- indicators
+
+
+def test_each_level_but_the_first_of_the_sorted_list_has_an_indicator():
+    made = make_indicators("lab", ["UU", "HMGU", "LUMC", "HMGU", "UU", "LUMC"], list("abcdef"))
+    assert made.names == ("lab_LUMC", "lab_UU")
+    assert made.values.T.tolist() == [[0, 0, 1, 0, 0, 1], [1, 0, 0, 0, 1, 0]]
+    assert made.dropped == {}
+    assert made.notes == ("lab: the reference is HMGU (2 people).",)
+
+
+def test_a_level_of_one_person_is_noted_with_the_person():
+    made = make_indicators("batch", ["1", "1", "2", "3", "3"], list("abcde"))
+    assert made.names == ("batch_2", "batch_3")
+    assert made.notes == (
+        "batch: the reference is 1 (2 people).",
+        "batch 2 has one person, c: its indicator fits that person exactly.",
+    )
+
+
+def test_one_level_makes_no_indicator():
+    made = make_indicators("lab", ["UU", "UU"], ["a", "b"])
+    assert made.names == ()
+    assert made.values.shape == (2, 0)
+
+
+@pytest.mark.parametrize("missing", [None, "", "  "])
+def test_a_missing_level_is_refused_with_the_person(missing):
+    with pytest.raises(
+        InputError, match=r"lab of HG00097 is not known \(2 of 3 people\)\. Give it, leave lab"
+    ):
+        make_indicators("lab", ["UU", missing, None], ["HG00096", "HG00097", "HG00099"])
+
+
+def test_missing_levels_are_a_level_of_their_own_where_asked_for():
+    made = make_indicators("lab", ["UU", None, "HMGU", " "], list("abcd"), has_unknown_level=True)
+    assert made.names == ("lab_UU", "lab_unknown")
+    assert made.values.T.tolist() == [[1, 0, 0, 0], [0, 1, 0, 1]]
+    assert made.notes[-1] == "lab of 2 people is unknown, a level of its own."
+
+
+def test_names_have_no_blanks_and_stay_apart():
+    assert make_indicators("lab", ["A", "CNAG  CRG\tBarcelona "], ["a", "b"]).names == (
+        "lab_CNAG_CRG_Barcelona",
+    )
+    with pytest.raises(
+        InputError, match="'CNAG CRG' and 'CNAG_CRG' would be the same covariate lab_CNAG_CRG"
+    ):
+        make_indicators("lab", ["CNAG CRG", "CNAG_CRG", "A"], ["a", "b", "c"])
+    with pytest.raises(InputError, match="would be the same covariate lab_a_b"):
+        make_indicators("lab", ["a b", "a_b"], ["a", "b"])
+
+
+def test_levels_and_people_are_as_many():
+    with pytest.raises(InputError, match="2 levels of lab were given for 3 people"):
+        make_indicators("lab", ["A", "B"], ["a", "b", "c"])
+
+
+@given(st.lists(st.sampled_from(["UU", "HMGU", "LUMC", "UNIGE", "ICMB"]), min_size=1, max_size=40))
+def test_indicators_and_the_reference_tell_every_level_apart(levels):
+    made = make_indicators("lab", levels, [f"s{i}" for i in range(len(levels))])
+    reference = sorted(set(levels))[0]
+    read_back = [
+        next((made.names[j].removeprefix("lab_") for j in np.flatnonzero(row)), reference)
+        for row in made.values
+    ]
+    assert read_back == levels
+    assert (made.values.sum(axis=1) <= 1).all()
+
+
+# -------------------------------------------------------------------------------------------------- joining
+
+
+def test_a_lab_that_saw_one_population_alone_is_dropped_by_name():
+    people = [f"s{i}" for i in range(8)]
+    populations = make_basic_covariates(["male", "female"] * 4, ["CEU"] * 2 + ["FIN"] * 2 + ["YRI"] * 4)
+    labs = make_indicators("lab", ["A", "A", "B", "B", "A", "A", "C", "C"], people)
+    joined = join_covariates(populations, labs)
+    assert joined.names == ("sex_female", "population_FIN", "population_YRI", "lab_C")
+    assert joined.dropped == {"lab_B": "collinear with those before it"}
+    assert joined.notes == labs.notes
+    # The rank is that of all columns together, by singular values.
+    everything = np.hstack([np.ones((8, 1)), populations.values, labs.values])
+    assert np.linalg.matrix_rank(everything) == 1 + len(joined.names)
+
+
+def test_what_was_dropped_before_is_still_told():
+    constant_sex = make_basic_covariates(["male"] * 4, ["CEU", "FIN", "CEU", "FIN"])
+    joined = join_covariates(constant_sex, make_indicators("lab", ["A", "B", "A", "B"], list("abcd")))
+    assert joined.names == ("population_FIN",)
+    assert joined.dropped == {"sex_female": "constant", "lab_B": "collinear with those before it"}
+
+
+def test_parts_that_do_not_fit_together_are_refused():
+    two = Covariates(("a",), np.array([[0.0], [1.0]]), {})
+    three = Covariates(("b",), np.array([[0.0], [1.0], [0.0]]), {})
+    with pytest.raises(InputError, match=r"Covariates of different people cannot be joined: 2, 3 people"):
+        join_covariates(two, three)
+    with pytest.raises(InputError, match="There are two covariates a"):
+        join_covariates(two, two)
+    with pytest.raises(InputError, match="No covariates were given"):
+        join_covariates()
+
+
+# ------------------------------------------------------------------------------------------------ residuals
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(4, 40), st.integers(0, 6), st.integers(-8, 8))
+def test_residuals_are_those_of_least_squares(seed, n_samples, n_covariates, exponent):
+    generator = np.random.default_rng(seed)
+    covariates = generator.normal(size=(n_samples, min(n_covariates, n_samples - 2)))
+    values = generator.normal(size=(5, n_samples)) + 7.0
+    design = np.hstack([np.ones((n_samples, 1)), covariates])
+    slopes = np.linalg.lstsq(design, values.T, rcond=None)[0]
+    scaled = covariates * 10.0**exponent
+    if np.linalg.cond(design) < 1e4:
+        assert residualise(values, scaled) == pytest.approx((values.T - design @ slopes).T, abs=1e-9)
+
+
+def test_residuals_have_no_mean_and_nothing_of_the_covariates():
+    generator = np.random.default_rng(1)
+    covariates = generator.normal(size=(60, 5)) + 100.0
+    left = residualise(generator.normal(size=(30, 60)) + covariates[:, 0], covariates)
+    assert left.mean(axis=1) == pytest.approx(np.zeros(30), abs=1e-10)
+    assert left @ covariates == pytest.approx(np.zeros((30, 5)), abs=1e-9)
+    assert residualise(left, covariates) == pytest.approx(left, abs=1e-10)
+
+
+def test_what_cannot_be_residualised_is_refused():
+    values = np.random.default_rng(1).normal(size=(3, 6))
+    column = np.arange(6.0)[:, None]
+    with pytest.raises(
+        InputError, match=r"Covariate 1 \(counted from 0\) is a combination of those before it"
+    ):
+        residualise(values, np.hstack([column, 2.0 * column + 5.0]))
+    with pytest.raises(InputError, match=r"Covariate 0 \(counted from 0\) is constant.*intercept"):
+        residualise(values, np.full((6, 1), 0.1))
+    with pytest.raises(InputError, match=r"Covariate 1 \(counted from 0\) has missing values"):
+        residualise(values, np.hstack([column, np.full((6, 1), np.nan)]))
+    with pytest.raises(InputError, match="The covariates are of 6 people, the phenotypes of 5"):
+        residualise(values[:, :5], column)
+    values[2, 1] = np.nan
+    with pytest.raises(InputError, match=r"Phenotype 2 \(counted from 0\) has missing values"):
+        residualise(values, column)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.integers(1, 6), st.integers(-9, 9))
+def test_a_basis_is_orthonormal_and_gives_the_covariates_back(seed, n_samples, n_covariates, exponent):
+    generator = np.random.default_rng(seed)
+    covariates = generator.normal(size=(n_samples, min(n_covariates, n_samples)))
+    covariates[:, 0] *= 10.0**exponent
+    if np.linalg.cond(covariates / np.linalg.norm(covariates, axis=0)) < 1e5:
+        basis, triangle = orthonormal_basis(covariates)
+        assert basis.T @ basis == pytest.approx(np.eye(covariates.shape[1]), abs=1e-10)
+        assert basis @ triangle == pytest.approx(covariates, rel=1e-8, abs=1e-10 * 10.0 ** max(exponent, 0))
+
+
+def test_more_covariates_than_people_have_no_basis():
+    with pytest.raises(InputError, match=r"Covariate 3 \(counted from 0\) is a combination"):
+        orthonormal_basis(np.random.default_rng(1).normal(size=(3, 4)))
