@@ -8,7 +8,8 @@ set -euo pipefail
 "$(dirname "${BASH_SOURCE[0]}")/azurite.sh" >/dev/null || say "Azurite could not be installed: tests on Azure's storage will be skipped"
 
 missing=()
-for pair in bcftools:bcftools tabix:tabix plink2:plink2 QTLtools:qtltools fastQTL:fastqtl; do
+for pair in bcftools:bcftools tabix:tabix plink2:plink2 QTLtools:qtltools fastQTL:fastqtl \
+    chromium:chromium chromedriver:chromium-driver; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
