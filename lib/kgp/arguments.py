@@ -24,10 +24,15 @@ from kgp.params import (
     ExportVcf,
     LoadAnnotations,
     LoadExpression,
+    LoadRuns,
     LoadSamples,
     LoadVariants,
+    Quality,
+    SamplesCohort,
+    SamplesTrios,
     Stats,
     Sync,
+    WriteReport,
 )
 
 if TYPE_CHECKING:
@@ -62,13 +67,21 @@ JOB_COMMANDS = (
     JobCommand(("sync",), Sync, "kgp.jobs.sync_files:SYNC_FILES",
                "the files of a release: list, compare with last time, stage what is new"),
     JobCommand(("load", "samples"), LoadSamples, "kgp.jobs.load_samples:LOAD_SAMPLES",
-               "who the people are: panel and pedigree into samples"),
+               "who the people are: panels, pedigrees and sample lists into samples"),
     JobCommand(("load", "variants"), LoadVariants, "kgp.jobs.load_variants:LOAD_VARIANTS",
                "genotypes: VCF files into variants"),
     JobCommand(("load", "annotations"), LoadAnnotations, "kgp.jobs.load_annotations:LOAD_ANNOTATIONS",
                "what variants do to genes: annotated sites files into annotations"),
+    JobCommand(("load", "runs"), LoadRuns, "kgp.jobs.load_runs:LOAD_RUNS",
+               "which run or array belongs to whom, with all its names"),
     JobCommand(("load", "expression"), LoadExpression, "kgp.jobs.load_expression:LOAD_EXPRESSION",
                "gene expression of an accession into runs, phenotypes and expression"),
+    JobCommand(("samples", "trios"), SamplesTrios, "kgp.jobs.list_trios:LIST_TRIOS",
+               "parents and children among the people, complete and partial"),
+    JobCommand(("samples", "cohort"), SamplesCohort, "kgp.jobs.list_cohort:LIST_COHORT",
+               "the people that a cohort expression names"),
+    JobCommand(("quality",), Quality, "kgp.jobs.compute_quality:COMPUTE_QUALITY",
+               "runs that stand apart: correlation, components, sex; into expression_quality"),
     JobCommand(("stats",), Stats, "kgp.jobs.compute_statistics:COMPUTE_STATISTICS",
                "allele counts, frequencies and Hardy-Weinberg p of groups of people"),
     JobCommand(("eqtl", "build"), EqtlBuild, "kgp.jobs.build_eqtl_matrices:BUILD_EQTL_MATRICES",
@@ -77,6 +90,8 @@ JOB_COMMANDS = (
                "a matrix set as the files that mapping tools read"),
     JobCommand(("export", "vcf"), ExportVcf, "kgp.jobs.export_vcf:EXPORT_VCF",
                "a callset, or a part of it, as a VCF file with its index"),
+    JobCommand(("report",), WriteReport, "kgp.jobs.write_report:WRITE_REPORT",
+               "one self-contained HTML page of what is in the lake"),
 )
 # fmt: on
 

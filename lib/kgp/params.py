@@ -18,8 +18,16 @@ Reader = Literal["auto", "builtin", "glow"]
 Writer = Literal["auto", "direct", "spark"]
 Absent = Literal["ref", "missing"]
 Transfer = Literal["auto", "driver", "spark"]
+Related = Literal["drop", "keep"]
+UnknownRuns = Literal["refuse", "keep"]
+BadLines = Literal["refuse", "quarantine"]
+MissingValues = Literal["refuse", "allow"]
+Unplaced = Literal["keep", "refuse"]
 Profile = Literal["basic"]
 ExportFormat = Literal["tensorqtl", "fastqtl"]
+
+KINDS = ("gene", "transcript", "exon", "mirna", "probe")
+UNITS = ("count", "rpkm", "tpm", "cpm", "log2_intensity", "log2_cqn", "unknown")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -47,8 +55,64 @@ class LoadSamples:
 
     section = "load_samples"
 
-    panel: str = option("population panel: sample, population, superpopulation, sex", metavar="URL")
-    pedigree: str | None = option("pedigree in the archive's 12-column form", metavar="URL")
+    panel: tuple[str, ...] = option(
+        "population panel (sample, pop, super_pop, gender); repeat for more", metavar="URL"
+    )
+    pedigree: tuple[str, ...] = option(
+        "pedigree: 20130606_g1k.ped, or that of the 3,202 samples of the 30x set; repeat for more",
+        metavar="URL",
+    )
+    igsr_samples: tuple[str, ...] = option("list of samples from IGSR's data portal", metavar="URL")
+    populations: tuple[str, ...] = option("list of populations from IGSR", metavar="URL")
+    sample_list: tuple[str, ...] = option(
+        "samples of a callset, an id a line; repeat for more", metavar="CALLSET=URL"
+    )
+
+    def __post_init__(self) -> None:
+        given = (self.panel, self.pedigree, self.igsr_samples, self.populations, self.sample_list)
+        if not any(given):
+            raise UsageError(
+                "No file is given.",
+                mend="Name at least one: --panel, --pedigree, --igsr-samples, --populations, --sample-list.",
+            )
+        for text in self.sample_list:
+            callset, _, url = text.partition("=")
+            if not url:
+                raise UsageError(
+                    f"'{text}' names no callset.", where="--sample-list", mend="Write CALLSET=FILE."
+                )
+            _check_name(callset, "--sample-list")
+
+    @property
+    def sample_lists(self) -> tuple[tuple[str, str], ...]:
+        """(callset, file) of each sample list."""
+        return tuple((text.partition("=")[0], text.partition("=")[2]) for text in self.sample_list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesTrios:
+    """Options of `kgp samples trios`."""
+
+    section = "samples_trios"
+
+    callset: str | None = option("only people of this callset count as there", metavar="NAME")
+    cohort: str = option("children: ALL, EUR, CEU+TSI, EUR,-FIN, or a file of ids", metavar="COHORT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesCohort:
+    """Options of `kgp samples cohort`."""
+
+    section = "samples_cohort"
+
+    cohort: str = option(
+        "people: ALL, EUR, CEU+TSI, EUR,-FIN, or a file of ids", metavar="COHORT", positional=True
+    )
+    callset: str | None = option("only people of this callset", metavar="NAME")
+    related: Related = option(
+        "what to do with relatives: drop (keep the largest set of people who are not related) or keep",
+        metavar="WHAT",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +314,9 @@ class Stats:
         "the groups that are there, or else superpopulation)",
         metavar="GROUPING",
     )
-    cohort: tuple[str, ...] = option("people: ALL, CEU+TSI, EUR,-FIN; repeat for more", metavar="COHORT")
+    cohort: tuple[str, ...] = option(
+        "people: ALL, CEU+TSI, EUR,-FIN, or a file of ids; repeat for more", metavar="COHORT"
+    )
     check: bool = option("compute nothing, only say which groups are stale or missing")
 
     def __post_init__(self) -> None:
@@ -265,30 +331,141 @@ class Stats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadRuns:
+    """Options of `kgp load runs`."""
+
+    section = "load_runs"
+
+    dataset: str = option("accession of the expression dataset (E-GEUV-1)", metavar="ACC")
+    file: tuple[str, ...] = option(
+        "which run belongs to whom: MAGE-TAB SDRF, sequence.index, GEO series matrix or SOFT, or a table",
+        metavar="URL",
+        positional=True,
+    )
+
+    def __post_init__(self) -> None:
+        _check_name(self.dataset, "--dataset")
+        if len(set(self.file)) != len(self.file):
+            raise UsageError("A file is given twice.", mend="Name each file once.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadExpression:
     """Options of `kgp load expression`."""
 
     section = "load_expression"
 
     dataset: str = option("accession of the expression dataset (E-GEUV-1)", metavar="ACC")
-    matrix: str = option(
-        "expression matrix: phenotypes x runs, as BED or with TargetID, Chr, Coord columns", metavar="URL"
+    matrix: tuple[str, ...] = option(
+        "expression matrix: phenotypes x runs, as BED, with TargetID, Chr, Coord columns, or bare; repeat for more",
+        metavar="URL",
     )
-    sdrf: str | None = option(
-        "MAGE-TAB sample and data relationship file: which run belongs to which person", metavar="URL"
+    quantification: str | None = option(
+        "what to call the matrix (the file's name without its endings)", metavar="NAME"
     )
-    annotation: str | None = option("places of the phenotypes, where the matrix has none", metavar="URL")
-    build: str = option("reference build of the phenotypes' places", metavar="BUILD")
-    unit: str = option("unit of the values: rpkm, tpm, count, log2_intensity or unknown", metavar="UNIT")
+    sdrf: tuple[str, ...] = option(
+        "which run belongs to whom, as for kgp load runs; repeat for more", metavar="URL"
+    )
+    annotation: str | None = option(
+        "places of the phenotypes, where the matrix has none or others are wanted: GTF, BED, array design (ADF) or "
+        "table",
+        metavar="URL",
+    )
+    build: str | None = option(
+        "reference build of the phenotypes' places (where kgp knows the dataset: its own)", metavar="BUILD"
+    )
+    kind: str | None = option("what is measured: gene, transcript, exon, mirna or probe", metavar="KIND")
+    unit: str | None = option(
+        "unit of the values: count, rpkm, tpm, cpm, log2_intensity, log2_cqn or unknown", metavar="UNIT"
+    )
+    processing: str | None = option(
+        "what was done to the values: none, peer10_residuals, quantile, cqn, unknown", metavar="WHAT"
+    )
+    unknown_runs: UnknownRuns = option(
+        "columns that the run lists do not know: refuse the matrix, or keep them as runs of nobody",
+        metavar="WHAT",
+    )
+    bad_lines: BadLines = option(
+        "lines that can't be loaded: refuse the matrix, or put them into quarantine", metavar="WHAT"
+    )
+    unplaced: Unplaced = option(
+        "phenotypes that the annotation does not have: keep them without a place, or refuse the matrix",
+        metavar="WHAT",
+    )
+    missing: MissingValues = option(
+        "values that are missing (NA or empty): refuse the matrix, or allow them as null", metavar="WHAT"
+    )
 
     def __post_init__(self) -> None:
         _check_name(self.dataset, "--dataset")
-        get_build(self.build)
-        if self.unit not in ("rpkm", "tpm", "count", "log2_intensity", "unknown"):
+        if self.build is not None:
+            get_build(self.build)
+        if not self.matrix or len(set(self.matrix)) != len(self.matrix):
+            raise UsageError("Name each matrix once, and at least one.", where="--matrix")
+        if self.quantification is not None:
+            _check_name(self.quantification, "--quantification")
+            if len(self.matrix) > 1:
+                raise UsageError(
+                    "One name can't be that of several matrices.",
+                    where="--quantification",
+                    mend="Load them one by one, or leave it away.",
+                )
+        for flag, value, known in (("--kind", self.kind, KINDS), ("--unit", self.unit, UNITS)):
+            if value is not None and value not in known:
+                raise UsageError(
+                    f"'{value}' is no {flag.removeprefix('--')}.", where=flag, mend=f"Use {', '.join(known)}."
+                )
+        if self.processing is not None:
+            _check_name(self.processing, "--processing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Options of `kgp quality`."""
+
+    section = "quality"
+
+    dataset: str = option("accession of the expression dataset (E-GEUV-1)", metavar="ACC")
+    quantification: tuple[str, ...] = option(
+        "only this quantification; repeat for more (all of the dataset's genes, transcripts, miRNAs and probes)",
+        metavar="NAME",
+    )
+    n_components: int = option("principal components to keep", metavar="N")
+    max_mads: float = option(
+        "a run is flagged where its D-statistic lies this many scaled MADs below the median, or a component that far "
+        "from it",
+        metavar="X",
+    )
+
+    def __post_init__(self) -> None:
+        _check_name(self.dataset, "--dataset")
+        if self.n_components < 1:
             raise UsageError(
-                f"'{self.unit}' is no unit.",
-                where="--unit",
-                mend="Use rpkm, tpm, count, log2_intensity or unknown.",
+                f"{self.n_components} is out of range.", where="--n-components", mend="Give 1 or more."
+            )
+        if not 0 < self.max_mads < float("inf"):
+            raise UsageError(
+                f"{self.max_mads} is out of range.", where="--max-mads", mend="Give a number above 0."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteReport:
+    """Options of `kgp report`."""
+
+    section = "report"
+
+    out: str = option("HTML file to write", metavar="FILE.html")
+    max_variants: int = option(
+        "most variants that the genotype principal components are computed from", metavar="N"
+    )
+
+    def __post_init__(self) -> None:
+        if not self.out.endswith((".html", ".htm")):
+            raise UsageError(f"'{self.out}' does not end in .html.", where="--out", mend="Name it FILE.html.")
+        if self.max_variants < 1:
+            raise UsageError(
+                f"{self.max_variants} is out of range.", where="--max-variants", mend="Give 1 or more."
             )
 
 
@@ -301,7 +478,15 @@ class EqtlBuild:
     name: str = option("name of the matrix set, unique in the lake", metavar="NAME")
     callset: str = option("callset to take the genotypes from", metavar="NAME")
     dataset: str = option("expression dataset to take the phenotypes from", metavar="ACC")
-    cohort: str = option("people: ALL, EUR, CEU+TSI, EUR,-FIN", metavar="COHORT")
+    quantification: tuple[str, ...] = option(
+        "quantification of the dataset to take; repeat for several with other runs (where the dataset has one: that)",
+        metavar="NAME",
+    )
+    cohort: str = option("people: ALL, EUR, CEU+TSI, EUR,-FIN, or a file of ids", metavar="COHORT")
+    related: Related = option(
+        "what to do with relatives: drop (keep the largest set of people who are not related) or keep",
+        metavar="WHAT",
+    )
     profile: Profile = option("recipe: basic", metavar="PROFILE")
     contig: tuple[str, ...] = option(
         "only phenotypes and variants of this contig; repeat for more", metavar="C"

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from kgp.table import Table
 from kgp.tables.annotations import ANNOTATIONS
-from kgp.tables.expression import EXPRESSION, PHENOTYPES, RUNS
+from kgp.tables.expression import (
+    EXPRESSION,
+    EXPRESSION_QUALITY,
+    PHENOTYPES,
+    QUANTIFICATIONS,
+    RUN_ALIASES,
+    RUN_RECORDS,
+    RUNS,
+)
 from kgp.tables.files import FILES
 from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
 from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES
-from kgp.tables.people import CALLSET_SAMPLES, SAMPLES
+from kgp.tables.people import (
+    CALLSET_SAMPLES,
+    POPULATION_RECORDS,
+    POPULATIONS,
+    SAMPLE_CONFLICTS,
+    SAMPLE_RECORDS,
+    SAMPLES,
+)
 from kgp.tables.statistics import ALLELE_STATISTICS, STATISTICS
 from kgp.tables.variants import VARIANTS
 
@@ -22,13 +37,21 @@ __all__ = [
     "EQTL_MATRICES",
     "EQTL_PHENOTYPES",
     "EXPRESSION",
+    "EXPRESSION_QUALITY",
     "FILES",
     "HEADERS",
     "LOADS",
     "PHENOTYPES",
+    "POPULATIONS",
+    "POPULATION_RECORDS",
+    "QUANTIFICATIONS",
     "QUARANTINE",
     "RUNS",
+    "RUN_ALIASES",
+    "RUN_RECORDS",
     "SAMPLES",
+    "SAMPLE_CONFLICTS",
+    "SAMPLE_RECORDS",
     "STATISTICS",
     "TABLES",
     "VARIANTS",
@@ -39,15 +62,23 @@ ALL_TABLES: tuple[Table, ...] = (
     LOADS,
     HEADERS,
     QUARANTINE,
+    SAMPLE_RECORDS,
+    POPULATION_RECORDS,
     SAMPLES,
+    SAMPLE_CONFLICTS,
+    POPULATIONS,
     CALLSET_SAMPLES,
     VARIANTS,
     STATISTICS,
     ALLELE_STATISTICS,
     ANNOTATIONS,
+    RUN_RECORDS,
     RUNS,
+    RUN_ALIASES,
+    QUANTIFICATIONS,
     PHENOTYPES,
     EXPRESSION,
+    EXPRESSION_QUALITY,
     EQTL_MATRICES,
     EQTL_PHENOTYPES,
     EQTL_GENOTYPES,

@@ -1,25 +1,72 @@
-"""Who the data are of: `samples`, `callset_samples`."""
+"""Who the people are, and which of them a callset holds: `samples` and what it is made from."""
 
 from __future__ import annotations
 
 from kgp.table import Table
 
+_SEX_KNOWN = {"sex_known": "sex IS NULL OR sex IN ('male', 'female')"}
+_SUPERPOPULATION_KNOWN = {
+    "superpopulation_known": "superpopulation IS NULL OR superpopulation IN ('AFR', 'AMR', 'EAS', 'EUR', 'SAS')"
+}
+
+SAMPLE_RECORDS = Table(
+    name="sample_records",
+    grain="what one file says of one person",
+    required=("load_id", "sample_id", "source_kind"),
+    optional=(
+        "sex", "population", "superpopulation", "family_id", "father_id", "mother_id", "relationship_text", "siblings",
+        "second_order", "third_order", "remarks", "callsets",
+    ),
+    key=("load_id", "sample_id"),
+    checks=_SEX_KNOWN,
+    sort_by=("sample_id",),
+)  # fmt: skip
+
+POPULATION_RECORDS = Table(
+    name="population_records",
+    grain="what one file says of one population",
+    required=("load_id", "population"),
+    optional=("population_name", "superpopulation", "superpopulation_name"),
+    key=("load_id", "population"),
+    checks=_SUPERPOPULATION_KNOWN,
+    sort_by=("population",),
+)
+
 SAMPLES = Table(
     name="samples",
     grain="person",
-    required=("sample_id", "load_id"),
+    required=("sample_id", "load_ids", "callsets"),
     optional=(
         "sex", "population", "superpopulation", "family_id", "father_id", "mother_id", "relationship",
+        "relationship_text", "siblings", "second_order", "third_order", "remarks",
     ),
     key=("sample_id",),
-    # Merged as a whole in one commit, so it is valid at any time; load_id is lineage only.
+    # Made anew from sample_records and callset_samples, as a whole and in one commit: valid at any time.
     ledger=None,
-    checks={
-        "sex_known": "sex IS NULL OR sex IN ('male', 'female')",
-        "superpopulation_known": "superpopulation IS NULL OR superpopulation IN ('AFR', 'AMR', 'EAS', 'EUR', 'SAS')",
-    },
+    checks=_SEX_KNOWN | _SUPERPOPULATION_KNOWN,
     sort_by=("sample_id",),
 )  # fmt: skip
+
+SAMPLE_CONFLICTS = Table(
+    name="sample_conflicts",
+    grain="field of a person that two sources differ in",
+    required=("sample_id", "field", "other_from"),
+    optional=("kept", "kept_from", "other"),
+    key=("sample_id", "field", "other_from"),
+    ledger=None,  # as `samples`
+    sort_by=("sample_id", "field", "other_from"),
+)
+
+POPULATIONS = Table(
+    name="populations",
+    grain="population",
+    required=("population", "n_people", "load_ids"),
+    optional=("population_name", "superpopulation", "superpopulation_name"),
+    key=("population",),
+    ledger=None,  # as `samples`
+    checks=_SUPERPOPULATION_KNOWN,
+    sort_by=("population",),
+)
 
 CALLSET_SAMPLES = Table(
     name="callset_samples",
