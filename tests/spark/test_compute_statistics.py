@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import shutil
 import subprocess
@@ -441,6 +442,34 @@ def test_the_same_again_does_nothing_and_another_group_only_adds(
     assert counts(lake, "superpopulation:EUR") == EUR_ONE
     assert counts(lake, "cohort:EUR,-FIN")[0] == ("22_1000_A_C", 1, 2, 0, 1, 0)
     assert counts(lake, "sex:male")[0] == ("22_1000_A_C", 2, 2, 1, 0, 1)
+
+
+def test_a_file_of_ids_is_a_cohort_that_is_judged_and_renewed_without_it(
+    run: Callable[..., Report], template: Path, place: Path
+) -> None:
+    lake, ids = place / "lake", place / "ids.txt"
+    ids.write_text("HG4\nHG5\nHG1\n", encoding="utf-8")
+    digest = hashlib.sha256(b"HG1\nHG4\nHG5").hexdigest()
+    name = f"cohort:ids:3:{digest[:12]}"
+    change_panel(run, template, lake, HG5="TSI EUR male")
+    report = run(COMPUTE_STATISTICS, lake, callset="c", cohort=(str(ids),))
+    assert report.details["computed"] == [name]
+    assert f"{name}: 2 of its 3 people are in the callset" in report.notes
+    (row,) = query(lake, f"SELECT sample_ids FROM statistics WHERE \"group\" = '{name}'")
+    assert row["sample_ids"] == ["HG1", "HG4"]
+    assert counts(lake, name)[0] == ("22_1000_A_C", 1, 2, 1, 1, 0)
+    moved = place / "moved.txt"
+    moved.write_text("HG1 HG1\nHG4 HG4\nHG5 HG5\n", encoding="utf-8")
+    assert not run(COMPUTE_STATISTICS, lake, callset="c", cohort=(str(moved),)).changed
+    ids.unlink()
+    assert states(lake)[name] is False
+    change_panel(run, template, lake, HG4="YRI AFR female", HG5="TSI EUR male")
+    assert states(lake)[name] is True
+    assert name in run(COMPUTE_STATISTICS, lake, callset="c").details["computed"]
+    assert states(lake)[name] is False
+    ids.write_text("HG1\nHG44\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"Nobody is known as HG44 \(perhaps HG4"):
+        run(COMPUTE_STATISTICS, lake, callset="c", cohort=(str(ids),))
 
 
 def test_a_changed_panel_marks_the_groups_it_touches(

@@ -1,25 +1,29 @@
-"""Panels, pedigrees, merging and cohorts; the real files where they are."""
+"""Panels, IGSR's lists and what they say together; the real files where they are."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kgp.errors import FormatError, InputError, UsageError
-from kgp.io.panel import read_panel, read_pedigree
-from kgp.transforms.people import SUPERPOPULATION_OF, SUPERPOPULATIONS, Person, merge_people, select_cohort
+from kgp.errors import FormatError, InputError
+from kgp.io.igsr import read_igsr_samples, read_populations
+from kgp.io.panel import read_panel
+from kgp.io.pedigree import read_pedigree
+from kgp.tables import POPULATIONS, SAMPLE_CONFLICTS, SAMPLES
+from kgp.transforms.people import POPULATION_NAMES, SUPERPOPULATION_OF, SUPERPOPULATIONS
+from kgp.transforms.reconcile import THE_26, Reconciled, reconcile
 
 PANEL = "sample\tpop\tsuper_pop\tgender\n"
-PEOPLE: list[Person] = [
-    {"sample_id": "HG00096", "population": "GBR", "superpopulation": "EUR"},
-    {"sample_id": "NA20502", "population": "TSI", "superpopulation": "EUR"},
-    {"sample_id": "HG00171", "population": "FIN", "superpopulation": "EUR"},
-    {"sample_id": "NA18486", "population": "YRI", "superpopulation": "AFR"},
-    {"sample_id": "NA00000", "population": None, "superpopulation": None},
-]
+IGSR = (
+    "Sample name\tSex\tBiosample ID\tPopulation code\tPopulation name\tSuperpopulation code\tSuperpopulation name\t"
+    "Population elastic ID\tData collections\n"
+)
 
 
 def write(tmp_path: Path, text: str | bytes, name: str = "a.panel") -> str:
@@ -54,14 +58,17 @@ def test_the_26_populations_are_those_of_the_bundled_panel(bundled: Path) -> Non
 @pytest.mark.shared
 def test_the_archives_panels_with_stray_tabs(shared_data: Path) -> None:
     metadata = shared_data / "metadata"
-    plain = read_panel(str(metadata / "integrated_call_samples_v3.20130502.ALL.panel"))
-    more = read_panel(str(metadata / "integrated_call_samples_v3.20130502.ALL.panel.plus31related"))
-    assert (len(plain.rows), len(more.rows)) == (2504, 2535)
-    assert {r["sample_id"] for r in plain.rows} < {r["sample_id"] for r in more.rows}
-    for people in (plain, more):
+    found = {}
+    for name in ("", ".plus31related"):
+        path = metadata / f"integrated_call_samples_v3.20130502.ALL.panel{name}"
+        raw = [line.split() for line in path.read_text().splitlines()[1:]]
+        people = read_panel(str(path))
+        found[name] = {r["sample_id"] for r in people.rows}
+        assert [tuple(r.values()) for r in people.rows] == [tuple(cells) for cells in raw]
+        assert people.n_lines == len(raw)
         assert people.warnings["stray tab in the header"] == 2
-        assert Counter(r["superpopulation"] for r in people.rows).keys() == set(SUPERPOPULATIONS)
-        assert all(r["sex"] in ("male", "female") for r in people.rows)
+    assert found[""] < found[".plus31related"]
+    assert len(found[".plus31related"] - found[""]) == 31
 
 
 def test_a_strange_order_and_other_names_of_columns(tmp_path: Path) -> None:
@@ -72,20 +79,57 @@ def test_a_strange_order_and_other_names_of_columns(tmp_path: Path) -> None:
         {"sample_id": "HG1", "population": "CEU", "sex": "female"},
         {"sample_id": "HG2", "population": None, "sex": None},
     )
+    assert people.warnings == {"column note is not read": 1}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"sample\tpop\tgender\nHG1\tCEU\tmale\nHG2\tCEU\tfemale",
+        b"sample\tpop\tgender\r\nHG1\tCEU\tmale\r\n\r\nHG2\tCEU\tfemale\r\n",
+        b"sample\tpop\tgender\rHG1\tCEU\tmale\rHG2\tCEU\tfemale\r",
+        b"\xef\xbb\xbf##made by hand\n#sample pop gender\nHG1 CEU M\n\nHG2  CEU\tF\n",
+        gzip.compress(b"sample\tpop\tgender\nHG1\tCEU\t1\nHG2\tCEU\t2\n"),
+    ],
+    ids=["no last line end", "windows", "old mac", "by blanks", "gzip"],
+)
+def test_line_ends_blanks_and_compression_change_nothing(tmp_path: Path, data: bytes) -> None:
+    people = read_panel(write(tmp_path, data))
+    assert [tuple(r.values()) for r in people.rows] == [("HG1", "CEU", "male"), ("HG2", "CEU", "female")]
+    assert people.n_lines == 2
+
+
+def test_latin_1_is_read_and_counted(tmp_path: Path) -> None:
+    people = read_panel(write(tmp_path, b"sample\tpop\tnote\nHG1\tCEU\tS\xe3o Paulo\n"))
+    assert (people.rows[0]["sample_id"], people.n_lines) == ("HG1", 1)
+    assert people.warnings["line is no UTF-8, read as Latin-1"] == 1
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "empty"),
-        (PANEL + "HG1\tCEU\tEUR\n", r"line 2.*3 values where the header has 4"),
+        ("", r"a\.panel: The file is empty; a panel \(sample, pop, super_pop, gender\) is expected"),
+        (PANEL + "HG1\tCEU\tEUR\n", r"line 2: It has 3 values where the header has 4\. Mend the line"),
         (PANEL + "HG1\tCEU\tEUR\tmale\tmore\n", r"5 values where the header has 4"),
-        (PANEL + "HG1\tCEU\tEUR\tmale\nHG1\tCEU\tEUR\tmale\n", r"line 3.*HG1 is there a second time"),
-        (PANEL + "\tCEU\tEUR\tmale\n", "no sample id"),
-        (PANEL + "HG1\tCEU\tEUR\tmail\n", "'mail' is no sex"),
-        ("name\tpop\nHG1\tCEU\n", "no column for sample_id"),
+        (
+            PANEL + "HG1\tCEU\tEUR\tmale\n\nHG1\tCEU\tEUR\tmale\n",
+            r"line 4: HG1 is there a second time, after line 2",
+        ),
+        (PANEL + "\tCEU\tEUR\tmale\n", r"line 2, column sample: There is no sample id"),
+        (PANEL + "HG1\tCEU\tEUR\tmail\n", r"line 2, column gender: 'mail' is no sex. Use male or female"),
+        (
+            PANEL + "HG1\tCEU\tMARS\tmale\n",
+            r"line 2, column super_pop: 'MARS' is no superpopulation. Use one of AFR,",
+        ),
+        (PANEL + 'HG1\t"CEU\tEUR\tmale\n', r"line 2: A quote is opened and not closed"),
+        (
+            "name\tpop\nHG1\tCEU\n",
+            r"line 1: Its header 'name\\tpop' has no column for sample_id\. Give a panel",
+        ),
+        ("sample\tpop\tsex\tgender\nHG1\tCEU\t1\t1\n", r"more than one column for sex"),
         ("##fileformat=VCFv4.1\n", "empty"),
-        (b"\x1f\x8b\x08\x00\xff\xfe", "no UTF-8"),
+        (b"PAR1\x00\x01\n", r"line 1: It is no text\. Give the text file itself"),
+        (gzip.compress(PANEL.encode() * 9)[:-12], r"cut off|broken|ends"),
     ],
 )
 def test_what_is_no_panel_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -98,102 +142,251 @@ def test_a_panel_that_is_not_there(tmp_path: Path) -> None:
         read_panel(str(tmp_path / "nowhere.panel"))
 
 
-# -- pedigree
+# -- IGSR
+
+
+def test_samples_of_the_data_portal(tmp_path: Path) -> None:
+    """The layout of igsr_samples.tsv: quoted collections, people with several populations and with none of a code."""
+    rows = (
+        'HG00271\tmale\tSAME123417\tFIN\tFinnish\tEUR\tEuropean Ancestry\tFIN\t"1000 Genomes on GRCh38,Geuvadis"\r\n'
+        "HG01783\tmale\tSAME124427\tIBS,MSL\tIberian,Mende\tEUR,AFR\tEuropean Ancestry,African Ancestry\tIBS,MSL\t\r\n"
+        "HGDP00773\tfemale\tSAMEA3302906\t\tJapanese\t\tEast Asia (SGDP)\tJapaneseSGDP\tSimons Genome\r\n"
+        "NA21391\tfemale\tSAME1\tMKK\tMaasai\t\t\tMKK\t\r\n"
+        "HGDP00542\tmale\tS\t\tPapuan,Papuan\t\tOceania (SGDP),Oceania (HGDP)\tPapuanSGDP,PapuanHGDP\t\r\n"
+        "SC_GMJOL1\t\tS\tGWJ\tGambian Jola\tAFR\tAfrican Ancestry\tGWJ\t\r\n"
+    )
+    people = read_igsr_samples(write(tmp_path, IGSR.replace("\n", "\r\n") + rows))
+    found = {
+        r["sample_id"]: (r["sex"], r["population"], r["superpopulation"], r["remarks"]) for r in people.rows
+    }
+    assert found == {
+        "HG00271": ("male", "FIN", "EUR", None),
+        "HG01783": ("male", None, None, "populations IBS,MSL of EUR,AFR"),
+        "HGDP00773": ("female", "JapaneseSGDP", None, None),
+        "NA21391": ("female", "MKK", None, None),
+        "HGDP00542": (
+            "male",
+            None,
+            None,
+            "populations PapuanSGDP,PapuanHGDP of Oceania (SGDP),Oceania (HGDP)",
+        ),
+        "SC_GMJOL1": (None, "GWJ", "AFR", None),
+    }
+    assert (people.n_lines, people.source_kind) == (6, "igsr_samples")
+    assert people.warnings == {"person with several populations": 2}
+
+
+def test_populations_of_the_data_portal(tmp_path: Path) -> None:
+    text = (
+        "Population code\tPopulation elastic ID\tPopulation name\tPopulation description\tPopulation latitude\t"
+        "Population longitude\tSuperpopulation code\tSuperpopulation name\tSuperpopulation display colour\t"
+        "Superpopulation display order\tNumber of samples\tData collections\n"
+        "FIN\tFIN\tFinnish\tFinnish in Finland\t60.17\t24.93\tEUR\tEuropean Ancestry\t#018ead\t4\t105\tx\n"
+        "\tSanHGDP\tSan\tSan in Namibia (HGDP)\t-21\t20\t\tAfrica (HGDP)\t#f2c2ff\t6\t4\tx\n"
+    )
+    found = read_populations(write(tmp_path, text))
+    assert found.rows == (
+        {"population": "FIN", "population_name": "Finnish in Finland", "superpopulation": "EUR",
+         "superpopulation_name": "European Ancestry"},
+        {"population": "SanHGDP", "population_name": "San in Namibia (HGDP)", "superpopulation": None,
+         "superpopulation_name": "Africa (HGDP)"},
+    )  # fmt: skip
+    assert (found.n_lines, found.warnings) == (2, {})
+
+
+def test_populations_of_phase_3_with_their_line_of_totals(tmp_path: Path) -> None:
+    text = (
+        "Population Description\tPopulation Code\tSuper Population\tDNA from Blood\tOffspring available from trios\t"
+        "Pilot Samples\tPhase1 Samples\tFinal Phase Samples\tTotal\n"
+        "Chinese Dai in Xishuangbanna, China\tCDX\tEAS\tno\tyes\t0\t0\t99\t99\n"
+        "\t\t\t\t\t\t\t\t\nTotal\t\t\t\t\t553\t1092\t2535\t2577\n"
+    )
+    found = read_populations(write(tmp_path, text))
+    assert [(r["population"], r["superpopulation"]) for r in found.rows] == [("CDX", "EAS")]
+    assert (found.n_lines, found.warnings) == (1, {})
+    with pytest.raises(FormatError, match=r"line 3: Population CDX is there a second time"):
+        read_populations(
+            write(tmp_path, text.replace("Total\t\t", "Dai\tCDX\t").replace("\t\t\t\t\t\t\t\t\n", ""))
+        )
+    with pytest.raises(FormatError, match=r"line 2, column Population Code: There is no population code"):
+        read_populations(write(tmp_path, text.replace("\tCDX", "\t")))
+    with pytest.raises(FormatError, match="Give a population list"):
+        read_populations(write(tmp_path, PANEL))
+
+
+# -- reconciling
+
+
+def says(load_id: str, kind: str, sample_id: str, **values: Any) -> dict[str, Any]:
+    """A row of `sample_records`."""
+    return {"load_id": load_id, "source_kind": kind, "sample_id": sample_id, **values}
+
+
+def put_together(*records: Mapping[str, Any], **given: Any) -> Reconciled:
+    """Reconcile; the file of load `a` lies at /a."""
+    members, lists = given.get("members", []), given.get("lists", [])
+    paths = {r["load_id"]: f"/{r['load_id']}" for r in (*records, *members, *lists)}
+    return reconcile(records, members, lists, paths)
+
+
+def conflicts(found: Reconciled) -> set[tuple[Any, ...]]:
+    return {tuple(row[name] for name in ("sample_id", "field", "kept", "kept_from", "other", "other_from"))
+            for row in found.conflicts}  # fmt: skip
+
+
+def test_higher_authority_is_kept_nulls_are_filled_and_differences_are_rows() -> None:
+    found = put_together(
+        says("list", "sample_list", "HG1", callsets=["c"]),
+        says("igsr", "igsr_samples", "HG1", sex="male", population="GBR", superpopulation="EUR"),
+        says("ped", "pedigree", "HG1", sex="female", population="CEU", family_id="F", father_id="HG2"),
+        says("panel", "panel", "HG1", sex="male", population="CEU", superpopulation=None),
+        says("new", "pedigree_3202", "HG1", sex="male", father_id="HG3", mother_id="HG4"),
+        says("ped", "pedigree", "HG0", population="YRI"),
+    )
+    other, one = found.samples
+    assert (other["sample_id"], other["superpopulation"], other["callsets"]) == ("HG0", "AFR", [])
+    assert one["load_ids"] == ["igsr", "list", "new", "panel", "ped"]
+    assert {name: one[name] for name in ("sex", "population", "superpopulation", "family_id", "callsets")} == {
+        "sex": "male", "population": "CEU", "superpopulation": "EUR", "family_id": "F", "callsets": ["c"],
+    }  # fmt: skip
+    assert (one["father_id"], one["mother_id"]) == ("HG3", "HG4")
+    assert conflicts(found) == {
+        ("HG1", "sex", "male", "/panel", "female", "/ped"),
+        ("HG1", "population", "CEU", "/panel", "GBR", "/igsr"),
+        ("HG1", "father_id", "HG3", "/new", "HG2", "/ped"),
+    }
+
+
+def test_the_order_of_what_is_given_changes_nothing() -> None:
+    records = [
+        says("a", "panel", "HG1", sex="male", population="CEU"),
+        says("b", "panel", "HG1", sex="female", population="CEU"),
+        says("c", "pedigree", "HG1", sex="female", siblings=["HG2", "HG3"]),
+        says("d", "pedigree", "HG1", siblings=["HG3", "HG2"], remarks="odd"),
+        says("e", "igsr_samples", "HG1", remarks="very odd"),
+    ]
+    forwards, backwards = put_together(*records), put_together(*records[::-1])
+    assert forwards == backwards
+    assert forwards.samples[0]["sex"] == "male", "of two panels the first by its path"
+    assert forwards.samples[0]["remarks"] == "odd; very odd"
+    assert [row["field"] for row in forwards.conflicts] == ["sex", "sex"]
+
+
+def test_what_only_looks_like_a_difference_is_none() -> None:
+    found = put_together(
+        says("a", "pedigree_3202", "HG1", family_id="HG1"),
+        says("b", "pedigree", "HG1", family_id="BB08", relationship_text="unrel", siblings=["HG2", "HG3"]),
+        says("c", "pedigree", "HG1", family_id="HG1", relationship_text="unrels", siblings=["HG3", "HG2"]),
+        says("a", "pedigree_3202", "HG2", family_id="HG2"),
+    )
+    assert found.conflicts == []
+    assert [row["family_id"] for row in found.samples] == ["BB08", "HG2"]
+    assert (found.samples[0]["relationship"], found.samples[0]["relationship_text"]) == ("unrelated", "unrel")
+
+
+def test_two_names_of_a_family_and_two_lists_differ() -> None:
+    found = put_together(
+        says("a", "pedigree_3202", "HG1", family_id="X"),
+        says("b", "pedigree", "HG1", family_id="Y", siblings=["HG2"], relationship_text="father"),
+        says("c", "pedigree", "HG1", siblings=["HG3", "HG2"], relationship_text="uncle"),
+    )
+    assert conflicts(found) == {
+        ("HG1", "family_id", "X", "/a", "Y", "/b"),
+        ("HG1", "siblings", "HG2", "/b", "HG2,HG3", "/c"),
+        ("HG1", "relationship_text", "father", "/b", "uncle", "/c"),
+    }
+
+
+def test_what_cannot_be_is_a_conflict() -> None:
+    found = put_together(
+        says("a", "panel", "HG1", sex="female", population="CEU", superpopulation="AFR"),
+        says("a", "panel", "HG2", sex="male"),
+        says("b", "pedigree", "HG3", father_id="HG1", mother_id="HG2"),
+        says("b", "pedigree", "HG4", father_id="HG5"),
+        says("b", "pedigree", "HG5", father_id="HG6"),
+        says("b", "pedigree", "HG6", mother_id="HG4"),
+        says("b", "pedigree", "HG7", father_id="HG7"),
+    )
+    assert conflicts(found) == {
+        ("HG1", "superpopulation", "AFR", "/a", "EUR", THE_26),
+        ("HG3", "father_id", "HG1", "/b", "HG1 is female", "/a"),
+        ("HG3", "mother_id", "HG2", "/b", "HG2 is male", "/a"),
+        ("HG4", "father_id", "HG5", "/b", "HG5 descends from HG4", "/b"),
+        ("HG5", "father_id", "HG6", "/b", "HG6 descends from HG5", "/b"),
+        ("HG6", "mother_id", "HG4", "/b", "HG4 descends from HG6", "/b"),
+        ("HG7", "father_id", "HG7", "/b", "HG7 descends from HG7", "/b"),
+    }
+
+
+def test_callsets_are_joined_and_strangers_are_told() -> None:
+    members = [
+        {"callset": "c", "sample_id": "HG1", "load_id": "v"},
+        {"callset": "c", "sample_id": "HG9", "load_id": "v"},
+        {"callset": "d", "sample_id": "HG9", "load_id": "v"},
+    ]
+    found = put_together(
+        says("a", "panel", "HG1"), says("l", "sample_list", "HG1", callsets=["b", "c"]), members=members
+    )
+    assert [row["callsets"] for row in found.samples] == [["b", "c"]]
+    assert found.strangers == ["HG9"]
+    assert conflicts(found) == {("HG9", "sample_id", None, None, "in callset c; in callset d", "/v")}
+
+
+def test_the_26_populations_and_others() -> None:
+    lists = [
+        {"load_id": "l", "population": "FIN", "population_name": "Finns", "superpopulation": "AFR"},
+        {"load_id": "l", "population": "San", "population_name": "San in Namibia", "superpopulation": None,
+         "superpopulation_name": "Africa (HGDP)"},
+        {"load_id": "m", "population": "San", "population_name": "another", "superpopulation": "AFR"},
+    ]  # fmt: skip
+    found = put_together(
+        says("a", "panel", "HG1", population="FIN"),
+        says("a", "panel", "HG2", population="MKK", superpopulation="AFR"),
+        says("a", "panel", "HG3", population="XYZ", superpopulation="AFR"),
+        says("a", "panel", "HG4", population="XYZ", superpopulation="EUR"),
+        lists=lists,
+    )
+    rows = {row["population"]: row for row in found.populations}
+    assert set(rows) == {*SUPERPOPULATION_OF, "MKK", "San", "XYZ"}
+    assert {p: rows[p]["population_name"] for p in SUPERPOPULATION_OF} == {
+        p: name for names in POPULATION_NAMES.values() for p, name in names.items()
+    }
+    assert {p: rows[p]["superpopulation"] for p in SUPERPOPULATION_OF} == SUPERPOPULATION_OF
+    assert tuple(rows["FIN"].values()) == ("FIN", "Finnish in Finland", "EUR", "European", 1, ["a", "l"])
+    assert tuple(rows["MKK"].values()) == ("MKK", None, "AFR", "African", 1, ["a"])
+    assert tuple(rows["San"].values()) == ("San", "San in Namibia", None, "Africa (HGDP)", 0, ["l", "m"])
+    assert (rows["XYZ"]["superpopulation"], rows["XYZ"]["n_people"]) == (None, 2)
+    assert rows["CEU"]["n_people"] == 0
+
+
+def test_rows_have_the_columns_of_their_tables() -> None:
+    found = put_together(says("a", "panel", "HG1", sex="male"), says("b", "panel", "HG1", sex="female"))
+    for rows, table in (
+        (found.samples, SAMPLES), (found.conflicts, SAMPLE_CONFLICTS), (found.populations, POPULATIONS)
+    ):  # fmt: skip
+        assert all(set(row) == set(table.columns) for row in rows)
 
 
 @pytest.mark.shared
-def test_the_real_pedigree(shared_data: Path) -> None:
-    path = shared_data / "metadata" / "20130606_g1k.ped"
-    people = read_pedigree(str(path))
-    with path.open(encoding="utf-8", newline="") as file:
-        expected = {row["Individual ID"]: row for row in csv.DictReader(file, delimiter="\t")}
-    assert people.n_lines == len(people.rows) == len(expected) == 3501
-    for row in people.rows:
-        line = expected[str(row["sample_id"])]
-        assert row["family_id"] == line["#Family ID"]
+def test_the_archives_files_agree_and_complete_each_other(shared_data: Path) -> None:
+    metadata = shared_data / "metadata"
+    files = {
+        "panel": read_panel(str(metadata / "integrated_call_samples_v3.20130502.ALL.panel.plus31related")),
+        "ped": read_pedigree(str(metadata / "20130606_g1k.ped")),
+        "new": read_pedigree(str(metadata / "reconstructed_20130606_g1k_3202_samples_ped_population.txt")),
+    }
+    records = [row | says(k, f.source_kind, row["sample_id"]) for k, f in files.items() for row in f.rows]
+    found = put_together(*records)
+    with (metadata / "20130606_g1k.ped").open(encoding="utf-8", newline="") as file:
+        raw = {row["Individual ID"]: row for row in csv.DictReader(file, delimiter="\t")}
+    assert {row["sample_id"] for row in found.samples} == set(raw)
+    assert found.conflicts == []
+    for row in found.samples:
+        line = raw[row["sample_id"]]
         assert row["father_id"] == (None if line["Paternal ID"] == "0" else line["Paternal ID"])
         assert row["mother_id"] == (None if line["Maternal ID"] == "0" else line["Maternal ID"])
         assert row["sex"] == {"1": "male", "2": "female"}[line["Gender"]]
-        assert row["relationship"] == line["Relationship"]
-
-
-@pytest.mark.shared
-def test_panel_and_pedigree_agree_and_complete_each_other(shared_data: Path) -> None:
-    metadata = shared_data / "metadata"
-    panel = read_panel(str(metadata / "integrated_call_samples_v3.20130502.ALL.panel.plus31related"))
-    pedigree = read_pedigree(str(metadata / "20130606_g1k.ped"))
-    people = {r["sample_id"]: r for r in merge_people([("panel", panel.rows), ("ped", pedigree.rows)])}
-    assert len(people) == len({r["sample_id"] for r in (*panel.rows, *pedigree.rows)})
-    assert sum(r["load_id"] == "panel" for r in people.values()) == 2535
-    assert all(r["superpopulation"] == SUPERPOPULATION_OF[str(r["population"])] for r in people.values())
-    child = people["NA12878"]
-    assert (child["father_id"], child["mother_id"], child["sex"]) == ("NA12891", "NA12892", "female")
-
-
-# -- merging
-
-
-def test_later_sources_fill_nulls_and_the_first_one_gives_the_load() -> None:
-    merged = merge_people(
-        [
-            ("b", [{"sample_id": "HG2", "sex": None, "population": "CEU"}]),
-            (
-                "a",
-                [
-                    {"sample_id": "HG2", "sex": "male", "family_id": "F"},
-                    {"sample_id": "HG1", "population": "YRI"},
-                ],
-            ),
-        ]
-    )
-    assert merged == [
-        {"load_id": "a", "sample_id": "HG1", "population": "YRI", "superpopulation": "AFR"},
-        {
-            "load_id": "b",
-            "sample_id": "HG2",
-            "population": "CEU",
-            "sex": "male",
-            "family_id": "F",
-            "superpopulation": "EUR",
-        },
-    ]
-
-
-@pytest.mark.parametrize("column", ["sex", "population", "superpopulation"])
-def test_sources_that_contradict_each_other_are_refused(column: str) -> None:
-    with pytest.raises(InputError, match=f"HG1 has {column} a in one source and b in another"):
-        merge_people([("x", [{"sample_id": "HG1", column: "a"}]), ("y", [{"sample_id": "HG1", column: "b"}])])
-
-
-# -- cohorts
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("ALL", {"HG00096", "NA20502", "HG00171", "NA18486", "NA00000"}),
-        ("EUR", {"HG00096", "NA20502", "HG00171"}),
-        ("GBR+TSI", {"HG00096", "NA20502"}),
-        ("GBR , TSI", {"HG00096", "NA20502"}),
-        ("EUR,-FIN", {"HG00096", "NA20502"}),
-        ("EUR,-FIN,-GBR", {"NA20502"}),
-        ("-EUR", {"NA18486", "NA00000"}),
-        ("EUR,-FIN+YRI", {"HG00096", "NA20502", "NA18486"}),
-        ("EUR+-FIN", {"HG00096", "NA20502"}),
-    ],
-)
-def test_cohorts(expression: str, expected: set[str]) -> None:
-    assert select_cohort(expression, PEOPLE) == expected
-
-
-@pytest.mark.parametrize("expression", ["", ",", "+"])
-def test_an_empty_cohort_is_refused(expression: str) -> None:
-    with pytest.raises(UsageError, match="No cohort"):
-        select_cohort(expression, PEOPLE)
-
-
-def test_an_unknown_group_gives_the_nearest_and_all() -> None:
-    with pytest.raises(
-        UsageError, match=r"'fin'.*Did you mean FIN\?.*There are: AFR, ALL, EUR, FIN, GBR, TSI, YRI"
-    ):
-        select_cohort("EUR,-fin", PEOPLE)
+        assert (row["population"], row["family_id"]) == (line["Population"], line["#Family ID"])
+        assert row["superpopulation"] == SUPERPOPULATION_OF[line["Population"]]
+    counts = Counter(line["Population"] for line in raw.values())
+    assert {row["population"]: row["n_people"] for row in found.populations} == counts

@@ -1,15 +1,23 @@
-"""The samples that a person names on the command line: a file with one a line, or ids joined by commas."""
+"""The samples that a person names: ids joined by commas, a file with one a line, a cohort, the list of a callset."""
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Sequence
 
-from kgp.errors import InputError, UsageError
+from kgp.errors import FormatError, InputError, UsageError
+from kgp.io.people_text import People, TextLines
 from kgp.io.storage import exists, open_binary
-from kgp.io.urls import display_url
+from kgp.io.urls import display_url, place_of
+from kgp.io.vcf import read_header
+from kgp.transforms.cohorts import Cohort, hint
+
+SAMPLE_LIST = "sample_list"
 
 _FLAG = "--samples"
+_FILE_ENDINGS = (".txt", ".tsv", ".list", ".ids")
+_VCF_ENDINGS = (".vcf", ".vcf.gz", ".vcf.bgz")
+_EXPRESSION = re.compile(r"[-+, A-Z0-9]*")
 
 
 def read_sample_list(given: str) -> tuple[str, ...]:
@@ -36,6 +44,66 @@ def read_sample_list(given: str) -> tuple[str, ...]:
     return ids
 
 
+def read_cohort(given: str) -> Cohort:
+    """A cohort: what is written like an expression is one, a path or URL is a file with an id a line.
+
+    Raises:
+        FormatError: the file has no id, an id twice, or something else than ids.
+        InputError: there is no such file, or it may not be read.
+    """
+    is_plain = _EXPRESSION.fullmatch(given) is not None
+    if "/" in given or given.endswith(_FILE_ENDINGS) or (not is_plain and exists(given)):
+        return Cohort.of_ids(_read_ids(TextLines(given))[0])
+    return Cohort(given.replace(" ", ""))
+
+
+def read_callset_list(url: str, callset: str) -> People:
+    """The samples of a callset: a file with an id a line, or a VCF file, of which only the header is read.
+
+    Raises:
+        FormatError: the file has no id, an id twice, or something else than ids; it is no VCF file.
+        InputError: there is no such file, or it may not be read.
+    """
+    if url.partition("?")[0].endswith(_VCF_ENDINGS):
+        header = read_header(url)
+        ids, n_lines, warnings = header.samples, max(header.lines[-1].count("\t") - 8, 0), {}
+    else:
+        lines = TextLines(url)
+        ids, n_headers = _read_ids(lines)
+        n_lines, warnings = lines.n_lines - n_headers, dict(lines.warnings)
+    if not ids:
+        raise FormatError("It has no samples.", where=place_of(url), mend="Give one with genotypes.")
+    rows = tuple({"sample_id": name, "callsets": [callset]} for name in ids)
+    return People(rows, n_lines, SAMPLE_LIST, warnings)
+
+
+def _read_ids(lines: TextLines) -> tuple[tuple[str, ...], int]:
+    """The ids of a file, and how many of its lines are a header: one that begins with # (PLINK 2's #IID)."""
+    numbers: dict[str, int] = {}
+    n_headers = 0
+    for number, line in lines:
+        where = f"{lines.place}, line {number}"
+        words = line.split()
+        if line.startswith("#") and not numbers:
+            n_headers += 1
+            continue
+        # PLINK's lists have the family and the person, which is the same id twice where no family is known.
+        if len(set(words)) != 1 or len(words) > 2:
+            raise FormatError(
+                f"{line.strip()[:60]!r} is no id.", where=where, mend="Give a file with one id a line."
+            )
+        if words[0] in numbers:
+            raise FormatError(
+                f"{words[0]} is there a second time, after line {numbers[words[0]]}.",
+                where=where,
+                mend="Name everybody once.",
+            )
+        numbers[words[0]] = number
+    if not numbers:
+        raise FormatError("The file names nobody.", where=lines.place, mend="Give a file with one id a line.")
+    return tuple(numbers), n_headers
+
+
 def find_samples(wanted: Sequence[str], known: Sequence[str], owner: str) -> tuple[int, ...]:
     """Places of samples among those that there are.
 
@@ -52,13 +120,8 @@ def find_samples(wanted: Sequence[str], known: Sequence[str], owner: str) -> tup
     """
     place = {name: index for index, name in enumerate(known)}
     if unknown := [name for name in wanted if name not in place]:
-        hints = []
-        for name in unknown[:3]:
-            near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
-            hints.append(f"{name} (perhaps {' or '.join(near)})" if near else name)
-        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
         raise InputError(
-            f"{owner[0].upper()}{owner[1:]} has no sample {', '.join(hints)}{more}.",
+            f"{owner[0].upper()}{owner[1:]} has no sample {hint(unknown, known)}.",
             where=_FLAG,
             mend=f'It has {len(known):,} samples: kgp query "SELECT sample_id FROM callset_samples".',
         )

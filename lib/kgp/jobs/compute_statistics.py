@@ -15,10 +15,12 @@ from kgp.genome import get_build
 from kgp.io.delta import in_list
 from kgp.io.output import align
 from kgp.io.parts import TARGET_ROWS, TablePart, read_part
+from kgp.io.sample_list import read_cohort
 from kgp.io.tasks import SplitRows
 from kgp.job import Context, Job, Report
 from kgp.params import Stats
 from kgp.tables import ALLELE_STATISTICS, CALLSET_SAMPLES, LOADS, SAMPLES, STATISTICS, VARIANTS
+from kgp.transforms.cohorts import count_listed
 from kgp.transforms.groups import CallsetPeople, Group, find_stale, loads_of, name_statistics
 from kgp.transforms.statistics import SOURCE_COLUMNS, Membership, compute_statistics
 
@@ -116,10 +118,11 @@ def _plan(context: Context, params: Stats) -> StatisticsPlan:
 def _asked(params: Stats, present: CallsetPeople, rows: Sequence[Mapping[str, Any]]) -> list[Group]:
     """The groups that the options name, or else those that are there and still have people."""
     if not params.by and not params.cohort and rows:
-        there = [present.get_group(row["group"]) for row in rows]
+        there = [present.get_computed(row) for row in rows]
         return sorted((group for group in there if group is not None), key=lambda group: group.name)
     by = params.by or (() if params.cohort else ("superpopulation",))
-    return [present.find_group(name) for name in present.name_groups(by, params.cohort)]
+    groups = [present.find_group(name) for name in present.name_groups(by, ())]
+    return groups + [present.find_cohort(read_cohort(text)) for text in params.cohort]
 
 
 def _write(context: Context, plan: StatisticsPlan, membership: Membership, callset: str) -> int:
@@ -195,6 +198,7 @@ def _report(
     notes = [
         f"stale: {name} ({plan.stale[name]}); kgp stats without --by renews all" for name in plan.stale_others
     ]
+    notes += _count_absent(plan)
     return Report(
         "compute_statistics",
         changed,
@@ -203,6 +207,16 @@ def _report(
         notes=notes,
         details={"computed": plan.to_do if changed else [], "stale": stale, "missing": missing},
     )
+
+
+def _count_absent(plan: StatisticsPlan) -> list[str]:
+    """Lists of ids of which not everybody is in the callset."""
+    notes = []
+    for name, (group, _) in plan.asked.items():
+        n_named = count_listed(name.removeprefix("cohort:"))
+        if n_named is not None and n_named > len(group.sample_ids):
+            notes.append(f"{name}: {len(group.sample_ids):,} of its {n_named:,} people are in the callset")
+    return notes
 
 
 COMPUTE_STATISTICS = Job(

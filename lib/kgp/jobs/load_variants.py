@@ -12,6 +12,7 @@ from kgp.io.vcf.merge import read_merged
 from kgp.job import Context, Job, Report
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load
 from kgp.jobs.merge_variants import plan_merge, read_headers
+from kgp.jobs.reconcile_people import PEOPLE_READS, PEOPLE_WRITES, reconcile_people
 from kgp.jobs.vcf_loads import Tally, check_callset_build, check_header, check_records, commit_rejects
 from kgp.params import LoadVariants, Writer
 from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, QUARANTINE, SAMPLES, VARIANTS
@@ -35,9 +36,13 @@ def run(context: Context, params: LoadVariants) -> Report:
             tally.notes.append(
                 f"{load.path}: read {n_read / 1e6:,.1f} of {load.size / 1e6:,.1f} MB by its index"
             )
+    # Also where nothing was loaded: a run that was cut off may have left it undone.
+    people = reconcile_people(context)
     if not tally.n_files:
         return Report("load_variants", False, f"{params.callset} holds all of it already, nothing to do")
     report = tally.report("load_variants", VARIANTS.name, f"loaded as {tally.alleles_out:,} alleles")
+    if people is not None:
+        report.notes += people.notes_on_strangers
     known = [n for n in bytes_read if n is not None]
     if len(known) == len(bytes_read):
         report.details["bytes_read"] = sum(known)
@@ -186,7 +191,7 @@ LOAD_VARIANTS = Job(
     name="load_variants",
     summary="Load VCF files of a callset into variants.",
     params=LoadVariants,
-    reads=(SAMPLES,),
-    writes=(VARIANTS, CALLSET_SAMPLES, HEADERS, QUARANTINE, LOADS),
+    reads=PEOPLE_READS,
+    writes=(VARIANTS, CALLSET_SAMPLES, HEADERS, QUARANTINE, LOADS, *PEOPLE_WRITES),
     run=run,
 )

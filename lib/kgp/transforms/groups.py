@@ -3,8 +3,9 @@
 Statistics are named by a hash of all that they depend on: the callset's loads, and the group's people with their places
 in the callset's arrays and their sexes. They are stale where that name, made again from the tables as they are now, is
 another one: a load was added or replaced, or the panel puts other people into the group. A panel that is loaded again
-with the same people changes nothing. Nothing has to be marked when a table changes, so no mark can be forgotten. Pure
-functions.
+with the same people changes nothing. Nothing has to be marked when a table changes, so no mark can be forgotten. A
+group that was given as a list of ids has its people in the ledger, so it is judged, and computed anew, without the
+file. Pure functions.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from functools import cached_property
 from typing import Any
 
 from kgp.errors import InputError, UsageError
-from kgp.transforms.people import Person, select_cohort
+from kgp.transforms.cohorts import Cohort, check_ids, count_listed, select_cohort
+from kgp.transforms.people import Person
 
 # Raised where the same people and loads give other numbers: all statistics are then stale.
 RECIPE = "1"
 
 EVERYBODY = "all"
+_COHORT = "cohort:"
 GROUPINGS = (EVERYBODY, "sex", "population", "superpopulation")
 
 Row = Mapping[str, Any]
@@ -33,7 +36,8 @@ class Group:
     """People of a callset.
 
     Args:
-        name: ``all``, ``sex:female``, ``population:CEU``, ``superpopulation:EUR``, ``cohort:EUR,-FIN``.
+        name: ``all``, ``sex:female``, ``population:CEU``, ``superpopulation:EUR``, ``cohort:EUR,-FIN``,
+            ``cohort:ids:91:0123456789ab``.
         sample_indices: their places in the callset's arrays, ascending.
         sample_ids: who they are.
         sexes: male, female, or None where not known.
@@ -102,6 +106,29 @@ class CallsetPeople:
         except UsageError:
             return None
 
+    def get_computed(self, row: Row) -> Group | None:
+        """The people, as they are known now, of a group that was computed, or None where nobody is left.
+
+        Args:
+            row: of the ledger `statistics`.
+        """
+        if count_listed(str(row["group"]).removeprefix(_COHORT)) is None:
+            return self.get_group(row["group"])
+        members = set(row["sample_ids"])
+        return self._group(row["group"], members) if members & self._ids else None
+
+    def find_cohort(self, cohort: Cohort) -> Group:
+        """The people of the callset whom a cohort names.
+
+        Raises:
+            UsageError: nobody of the callset is among them.
+            InputError: a list has an id that nobody has.
+        """
+        if cohort.ids is None:
+            return self.find_group(f"{_COHORT}{cohort.name}")
+        check_ids(cohort.ids, self._ids | self.people.keys())
+        return self._group(f"{_COHORT}{cohort.name}", set(cohort.ids))
+
     def find_group(self, name: str) -> Group:
         """The people of the callset who belong to a group.
 
@@ -110,21 +137,28 @@ class CallsetPeople:
         """
         kind, _, value = name.partition(":")
         if kind == EVERYBODY:
-            members = {sample_id for _, sample_id in self.samples}
+            members = self._ids
         elif kind == "cohort":
             members = select_cohort(value, self.people.values())
         else:
             members = {sample_id for sample_id, person in self.people.items() if person.get(kind) == value}
+        return self._group(name, members)
+
+    def _group(self, name: str, members: set[str]) -> Group:
         chosen = [(index, sample_id) for index, sample_id in self.samples if sample_id in members]
         if not chosen:
             raise UsageError(
                 f"Nobody in callset {self.callset} belongs to {name}.",
-                where="--cohort" if kind == "cohort" else "--by",
+                where="--cohort" if name.startswith(_COHORT) else "--by",
                 mend='See who is in it: kgp query "SELECT * FROM callset_samples JOIN samples USING (sample_id)"',
             )
         indices, sample_ids = zip(*chosen, strict=True)
         sexes = tuple(self.people.get(sample_id, {}).get("sex") for sample_id in sample_ids)
         return Group(name, indices, sample_ids, sexes)
+
+    @property
+    def _ids(self) -> set[str]:
+        return {sample_id for _, sample_id in self.samples}
 
     def _values(self, column: str) -> list[str]:
         values = {self.people.get(sample_id, {}).get(column) for _, sample_id in self.samples}
@@ -164,7 +198,7 @@ def find_stale(
 def _why_stale(row: Row, present: CallsetPeople, load_ids: list[str]) -> str | None:
     if sorted(row["load_ids"]) != load_ids:
         return "the callset's loads have changed"
-    group = present.get_group(row["group"])
+    group = present.get_computed(row)
     if group is None:
         return "nobody belongs to it any more"
     if group.digest != row["people_digest"]:

@@ -1,104 +1,103 @@
-"""Who is who: joining panel and pedigree into one row a person, and naming cohorts. Pure functions."""
+"""The people of the archives: what a person's row is, the 26 populations, and what there is to say of each. Pure."""
 
 from __future__ import annotations
 
-import difflib
-import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from kgp.errors import InputError, UsageError
+Row = Mapping[str, Any]
+Person = Row
 
-Person = Mapping[str, str | None]
-
-# Population → superpopulation: https://www.internationalgenome.org/category/population, 26 of phase 3.
-SUPERPOPULATIONS: dict[str, tuple[str, ...]] = {
-    "AFR": ("ACB", "ASW", "ESN", "GWD", "LWK", "MSL", "YRI"),
-    "AMR": ("CLM", "MXL", "PEL", "PUR"),
-    "EAS": ("CDX", "CHB", "CHS", "JPT", "KHV"),
-    "EUR": ("CEU", "FIN", "GBR", "IBS", "TSI"),
-    "SAS": ("BEB", "GIH", "ITU", "PJL", "STU"),
+# Names of the 26 populations of phase 3 and of their superpopulations:
+# https://www.internationalgenome.org/category/population
+SUPERPOPULATION_NAMES = {
+    "AFR": "African", "AMR": "American", "EAS": "East Asian", "EUR": "European", "SAS": "South Asian",
+}  # fmt: skip
+POPULATION_NAMES: dict[str, dict[str, str]] = {
+    "AFR": {
+        "ACB": "African Caribbean in Barbados",
+        "ASW": "African Ancestry in Southwest US",
+        "ESN": "Esan in Nigeria",
+        "GWD": "Gambian in Western Division, The Gambia - Mandinka",
+        "LWK": "Luhya in Webuye, Kenya",
+        "MSL": "Mende in Sierra Leone",
+        "YRI": "Yoruba in Ibadan, Nigeria",
+    },
+    "AMR": {
+        "CLM": "Colombian in Medellin, Colombia",
+        "MXL": "Mexican Ancestry in Los Angeles, California",
+        "PEL": "Peruvian in Lima, Peru",
+        "PUR": "Puerto Rican in Puerto Rico",
+    },
+    "EAS": {
+        "CDX": "Chinese Dai in Xishuangbanna, China",
+        "CHB": "Han Chinese in Beijing, China",
+        "CHS": "Han Chinese South",
+        "JPT": "Japanese in Tokyo, Japan",
+        "KHV": "Kinh in Ho Chi Minh City, Vietnam",
+    },
+    "EUR": {
+        "CEU": "Utah residents (CEPH) with Northern and Western European ancestry",
+        "FIN": "Finnish in Finland",
+        "GBR": "British in England and Scotland",
+        "IBS": "Iberian populations in Spain",
+        "TSI": "Toscani in Italy",
+    },
+    "SAS": {
+        "BEB": "Bengali in Bangladesh",
+        "GIH": "Gujarati Indians in Houston, TX",
+        "ITU": "Indian Telugu in the UK",
+        "PJL": "Punjabi in Lahore, Pakistan",
+        "STU": "Sri Lankan Tamil in the UK",
+    },
 }
+SUPERPOPULATIONS = {s: tuple(populations) for s, populations in POPULATION_NAMES.items()}
 SUPERPOPULATION_OF = {p: s for s, populations in SUPERPOPULATIONS.items() for p in populations}
 
 
-def merge_people(sources: Sequence[tuple[str, Iterable[Person]]]) -> list[dict[str, str | None]]:
-    """One row a person from several sources, earlier ones first in authority.
+def describe_populations(
+    samples: Sequence[Row],
+    claims: Mapping[str, Sequence[Row]],
+    population_records: Iterable[Row],
+    paths: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Rows of `populations`: the 26, and what else occurs among people or is listed; the 26 keep their known names.
 
     Args:
-        sources: (load id, rows); a row's nulls are filled from later sources.
-
-    Returns:
-        rows with all their columns and the `load_id` of the first source that has the person, by sample id.
-
-    Raises:
-        InputError: two sources give a person different sexes or populations.
+        samples: rows of `samples`.
+        claims: sample_id → what each file says of the person.
+        population_records: what population lists say, with their load ids.
+        paths: load id → path of the file, which decides between lists.
     """
-    merged: dict[str, dict[str, str | None]] = {}
-    for load_id, people in sources:
-        for person in people:
-            sample_id = person["sample_id"]
-            assert sample_id is not None
-            row = merged.setdefault(sample_id, {"load_id": load_id})
-            for name, value in person.items():
-                if name == "load_id" or value is None:
-                    continue
-                if row.get(name) is None:
-                    row[name] = value
-                elif name in ("sex", "population", "superpopulation") and row[name] != value:
-                    raise InputError(
-                        f"{sample_id} has {name} {row[name]} in one source and {value} in another.",
-                        where="people",
-                        mend="Load the source that is right, or mend the other.",
-                    )
-    for row in merged.values():
-        if row.get("superpopulation") is None and row.get("population") is not None:
-            row["superpopulation"] = SUPERPOPULATION_OF.get(str(row["population"]))
-    return [merged[sample_id] for sample_id in sorted(merged)]
-
-
-def select_cohort(expression: str, people: Iterable[Person]) -> set[str]:
-    """People that a cohort expression names.
-
-    ``ALL`` is everybody; populations and superpopulations are joined with ``+`` and taken away with ``,-``:
-    ``EUR``, ``CEU+TSI``, ``EUR,-FIN``.
-
-    Args:
-        expression: the cohort expression.
-        people: rows with sample_id, population and superpopulation.
-
-    Returns:
-        sample ids.
-
-    Raises:
-        UsageError: a name that nobody has, with the nearest that somebody has.
-
-    >>> rows = [{"sample_id": "a", "population": "CEU", "superpopulation": "EUR"},
-    ...         {"sample_id": "b", "population": "FIN", "superpopulation": "EUR"}]
-    >>> sorted(select_cohort("EUR", rows)), sorted(select_cohort("EUR,-FIN", rows))
-    (['a', 'b'], ['a'])
-    """
-    groups: dict[str, set[str]] = {"ALL": set()}
-    for person in people:
-        sample_id = str(person["sample_id"])
-        groups["ALL"].add(sample_id)
-        for name in (person.get("population"), person.get("superpopulation")):
-            if name is not None:
-                groups.setdefault(name, set()).add(sample_id)
-    terms = [t for t in re.split(r"[+,]", expression.replace(",-", "+-").replace(" ", "")) if t]
-    if not terms:
-        raise UsageError("No cohort is named.", where="--cohort", mend="Write ALL, EUR, CEU+TSI or EUR,-FIN.")
-    if all(t.startswith("-") for t in terms):
-        terms.insert(0, "ALL")
-    chosen: set[str] = set()
-    for term in terms:
-        name = term.removeprefix("-")
-        if name not in groups:
-            near = difflib.get_close_matches(name.upper(), groups, n=1, cutoff=0.4)
-            advice = f"Did you mean {near[0]}? " if near else ""
-            raise UsageError(
-                f"Nobody belongs to '{name}'.",
-                where="--cohort",
-                mend=f"{advice}There are: {', '.join(sorted(groups))}.",
-            )
-        chosen = chosen - groups[name] if term.startswith("-") else chosen | groups[name]
-    return chosen
+    n_people = Counter(row["population"] for row in samples if row["population"] is not None)
+    load_ids: dict[str, set[str]] = defaultdict(set)
+    of_people: dict[str, set[str]] = defaultdict(set)
+    for claim in (claim for of_one in claims.values() for claim in of_one):
+        load_ids[claim.get("population") or ""].add(claim["load_id"])
+    for row in samples:
+        of_people[row["population"] or ""].add(row["superpopulation"])
+    listed: dict[str, Row] = {}
+    for row in sorted(population_records, key=lambda one: (paths[one["load_id"]], one["load_id"])):
+        listed.setdefault(row["population"], row)
+        load_ids[row["population"]].add(row["load_id"])
+    found = []
+    for population in sorted({*SUPERPOPULATION_OF, *n_people, *listed}):
+        said = listed.get(population, {})
+        of_these = of_people[population]
+        superpopulation = SUPERPOPULATION_OF.get(population) or said.get("superpopulation")
+        if superpopulation is None and len(of_these) == 1:
+            (superpopulation,) = of_these
+        known = POPULATION_NAMES.get(superpopulation or "", {})
+        found.append(
+            {
+                "population": population,
+                "population_name": known.get(population) or said.get("population_name"),
+                "superpopulation": superpopulation,
+                "superpopulation_name": SUPERPOPULATION_NAMES.get(superpopulation or "")
+                or said.get("superpopulation_name"),
+                "n_people": n_people[population],
+                "load_ids": sorted(load_ids[population]),
+            }
+        )
+    return found
