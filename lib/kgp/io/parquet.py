@@ -22,7 +22,7 @@ _COLUMN = "dosages"
 _MAGIC = b"PAR1"
 # Columns whose values rarely repeat: a dictionary of them costs time and is given up in the end.
 _WITHOUT_DICTIONARY = (
-    "start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p", "offset", "line"
+    "start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p", "offset", "line", "value"
 )  # fmt: skip
 # Lines that were rejected may be very long, and pyarrow would keep several copies of the least and of the greatest.
 _WITHOUT_STATISTICS = "line"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pyspark
 
@@ -15,11 +14,8 @@ from kgp.io.delta import in_list
 from kgp.io.storage import content_id, file_size
 from kgp.io.urls import place_of
 from kgp.job import Context
-from kgp.tables import LOADS, QUARANTINE
+from kgp.tables import LOADS
 from kgp.transforms.loads import Decision, EarlierLoad, LoadIdentity, decide_load
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 # Raised where a parser's rows change for the same file: the next load then replaces them.
 PARSER_VERSION = "2"
@@ -139,22 +135,6 @@ def identify_load(
         if r["target"] == target and r["subject"] == subject
     ]
     return FileLoad(url, path, size, identity, decide_load(identity, path, earlier))
-
-
-def quarantine(context: Context, load: FileLoad, rejects: DataFrame) -> int:
-    """Put the records that could not be loaded into `quarantine`; returns how many there are.
-
-    Args:
-        context: of the job.
-        load: the load.
-        rejects: offset, reason, line.
-    """
-    from pyspark.sql import functions as F
-
-    rows = rejects.withColumns({"load_id": F.lit(load.load_id), "path": F.lit(load.path)})
-    n_rows = context.replace(QUARANTINE, rows, [load.load_id])
-    context.check_key(QUARANTINE, load.slice)
-    return n_rows
 
 
 def finish_load(

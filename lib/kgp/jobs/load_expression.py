@@ -1,175 +1,229 @@
-"""`kgp load expression`: an expression matrix into `runs`, `phenotypes` and `expression`."""
+"""`kgp load expression`: expression matrices into `quantifications`, `phenotypes` and `expression`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from kgp.errors import InputError, OverlapError
-from kgp.genome import check_build, get_build
-from kgp.io.expression import count_records, read_annotation, read_layout, read_records
-from kgp.io.magetab import read_sdrf
-from kgp.io.storage import content_id
+from kgp.errors import CheckError, KgpError
+from kgp.genome import get_build
+from kgp.io.expression import NO_PLACE, MatrixRecords, MatrixTask, Roots, Subject, read_matrix
+from kgp.io.places import Annotation, read_annotation
+from kgp.io.urls import place_of
 from kgp.job import Context, Job, Report
-from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load, quarantine
+from kgp.jobs.expression_plan import (
+    Matrix,
+    check_content,
+    check_loaded,
+    check_names,
+    describe_matrix,
+    plan_matrix,
+    record_columns,
+    resolve,
+)
+from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load
+from kgp.jobs.reconcile_runs import load_run_lists, reconcile_runs
 from kgp.params import LoadExpression
-from kgp.tables import CALLSET_SAMPLES, EXPRESSION, HEADERS, LOADS, PHENOTYPES, QUARANTINE, RUNS, SAMPLES
-from kgp.transforms.expression import name_runs, select_phenotypes, select_values
+from kgp.tables import (
+    CALLSET_SAMPLES,
+    EXPRESSION,
+    HEADERS,
+    LOADS,
+    PHENOTYPES,
+    QUANTIFICATIONS,
+    QUARANTINE,
+    RUN_ALIASES,
+    RUN_RECORDS,
+    RUNS,
+    SAMPLES,
+)
+from kgp.transforms.runs import ColumnRun
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+_FEW = 5
 
 
 def run(context: Context, params: LoadExpression) -> Report:
-    """Load one matrix; its runs are named from the SDRF, or else by the people that are known."""
-    build = get_build(params.build)
-    layout = read_layout(params.matrix)
-    if not layout.has_places and params.annotation is None:
-        raise InputError(
-            "The matrix does not say where its phenotypes lie.",
-            where=params.matrix,
-            mend="Give --annotation.",
-        )
-    runs = name_runs(layout.runs, owners=_owners(params), people=_known_people(context))
-    load = plan_load(
-        context,
-        params.matrix,
-        target=EXPRESSION.name,
-        subject=params.dataset,
-        build=build.name,
-        recipe=_recipe(params, runs),
-    )
-    if load.is_done:
-        return Report("load_expression", False, f"{params.dataset} is already loaded, nothing to do")
-    if not any(r["sample_id"] for r in runs):
-        raise OverlapError(
-            f"No run belongs to a person that is known; the first run is {layout.runs[0]}.",
-            where=params.matrix,
-            mend="Load the panel first (kgp load samples), or give --sdrf.",
-        )
-
-    with context.progress.step(f"reading {params.matrix} ({layout.kind}, {len(layout.runs)} runs)"):
-        places = None if params.annotation is None else read_annotation(params.annotation)
-        records = read_records(context.spark, layout, places).persist()
-        try:
-            _check(records, params)
-            rows = _write(context, load, records, params, layout.header, runs)
-            rejects = records.where("reason IS NOT NULL").select("offset", "reason", "line")
-            n_rejected = 0 if rejects.isEmpty() else quarantine(context, load, rejects)
-        finally:
-            records.unpersist()
-    counts = LoadCounts(
-        count_records(context.spark, params.matrix),
-        rows[PHENOTYPES.name],
-        n_rejected,
-        rows[EXPRESSION.name],
-        {},
-    )
-    finish_load(context, load, counts, reader=layout.kind, reason="by its header", seconds=context.seconds)
-    return _report(params, rows, runs, n_rejected)
+    """Load the matrices one after the other; each is whole, or not there."""
+    matrices = [describe_matrix(url, params) for url in params.matrix]
+    check_names(matrices)
+    report = Report("load_expression", False, f"{params.dataset} holds all of it already, nothing to do")
+    lists = load_run_lists(context, params.dataset, params.sdrf)
+    # Also where nothing is to be loaded: a run that was cut off behind its last load left this to the next one.
+    runs = reconcile_runs(context, params.dataset)
+    if lists.loaded or runs.written:
+        _add_rows(report, runs.written)
+        report.changed = True
+        report.summary = f"{len(lists.loaded)} run lists of {params.dataset}; the matrices are loaded already"
+    contents: dict[str, str] = {}
+    summaries = []
+    for matrix in matrices:
+        columns = resolve(context, matrix.layout, params)
+        load = plan_matrix(context, matrix, columns, params)
+        check_content(contents, load)
+        if load.is_done:
+            check_loaded(context, load, params)
+            context.progress.say(f"{load.path} is already loaded, nothing to do")
+            continue
+        summaries.append(_load(context, load, matrix, columns, params, report))
+    if summaries:
+        report.changed = True
+        report.summary = "; ".join(summaries)
+    return report
 
 
-def _write(
+def _load(
     context: Context,
     load: FileLoad,
-    records: DataFrame,
+    matrix: Matrix,
+    columns: Sequence[ColumnRun],
     params: LoadExpression,
-    header: str,
-    runs: list[dict[str, str | None]],
-) -> dict[str, int]:
-    build = get_build(params.build)
-    kept = {
-        r["run_id"]
-        for r in context.fetch(RUNS)
-        if r["dataset"] == params.dataset and r["load_id"] not in load.decision.supersedes
+    report: Report,
+) -> str:
+    """Load one matrix; gives what was done, and adds the details to the report."""
+    began = context.seconds
+    layout, facts = matrix.layout, matrix.facts
+    annotation = None
+    if params.annotation is not None:
+        with context.progress.step(f"reading {place_of(params.annotation)}"):
+            annotation = read_annotation(params.annotation, kind=facts.kind, build=get_build(facts.build))
+    task = MatrixTask(
+        layout=layout,
+        subject=Subject(params.dataset, matrix.name, facts.kind, facts.unit, facts.build, load.load_id),
+        run_ids=tuple(column.run_id for column in columns),
+        roots=Roots(context.path(PHENOTYPES), context.path(EXPRESSION), context.path(QUARANTINE)),
+        annotation=annotation,
+        refuses_bad=params.bad_lines == "refuse",
+        refuses_unplaced=params.unplaced == "refuse",
+        allows_missing=params.missing == "allow",
+        allows_negative=facts.allows_negative,
+    )
+    with context.progress.step(f"loading {load.path} ({layout.form}, {len(columns):,} runs)"):
+        records = read_matrix(lambda: context.spark, task)
+        if annotation is not None:
+            records = replace(records, warnings={**records.warnings, **_of_annotation(annotation)})
+        counts = _commit(context, load, matrix, columns, records, annotation, params.dataset)
+    replaced = _names_of(context, load.decision.supersedes)
+    finish_load(
+        context, load, counts, reader=layout.form, reason=f"by its header, read by the {records.reader}",
+        seconds=context.seconds - began,
+    )  # fmt: skip
+    runs = reconcile_runs(context, params.dataset)
+    written = {PHENOTYPES.name: counts.rows_out, EXPRESSION.name: counts.alleles_out}
+    _add_rows(report, {**written, QUARANTINE.name: counts.rows_quarantined, **runs.written})
+    _add_notes(
+        report, load.path, columns, records, replaced=[name for name in replaced if name != matrix.name]
+    )
+    return f"{counts.rows_out:,} {facts.kind}s x {len(columns):,} runs of {params.dataset}, {matrix.name}"
+
+
+def _commit(
+    context: Context,
+    load: FileLoad,
+    matrix: Matrix,
+    columns: Sequence[ColumnRun],
+    records: MatrixRecords,
+    annotation: Annotation | None,
+    dataset: str,
+) -> LoadCounts:
+    """Put everything but the ledger's row in place.
+
+    Raises:
+        CheckError: there is not one value for each phenotype and run; nothing becomes valid then.
+    """
+    try:
+        context.put(HEADERS, [load.header_row(matrix.layout.header)], load.slice)
+        context.put(RUN_RECORDS, record_columns(columns, dataset, load.load_id), load.slice)
+    except KgpError:
+        records.discard()
+        raise
+    n_quarantined = 0
+    if records.quarantined:
+        context.commit(QUARANTINE, records.quarantined, [load.load_id])
+        context.check_key(QUARANTINE, load.slice)
+        n_quarantined = int(context.measure(QUARANTINE, load.slice, n="count(*)")["n"])
+    context.commit(PHENOTYPES, records.phenotypes, [load.load_id])
+    n_values = context.commit(EXPRESSION, records.expression, [load.load_id])
+    n_phenotypes = int(context.measure(PHENOTYPES, load.slice, n="count(*)")["n"])
+    if n_values != n_phenotypes * len(columns):
+        raise CheckError(
+            f"{n_values:,} values were written of {n_phenotypes:,} phenotypes x {len(columns):,} runs.",
+            where=load.path,
+            mend="This is a defect of kgp: please report it with the file.",
+        )
+    facts = matrix.facts
+    row = {
+        "dataset": dataset,
+        "quantification": matrix.name,
+        "kind": facts.kind,
+        "unit": facts.unit,
+        "processing": facts.processing,
+        "build": facts.build,
+        "annotation": facts.annotation if annotation is None else annotation.name,
+        "n_phenotypes": n_phenotypes,
+        "run_ids": [column.run_id for column in columns],
+        "columns": [column.column for column in columns],
+        "load_id": load.load_id,
     }
-    new_runs = [
-        {**r, "dataset": params.dataset, "load_id": load.load_id} for r in runs if r["run_id"] not in kept
-    ]
-    context.put(HEADERS, [load.header_row(header)], load.slice)
-    context.put(RUNS, new_runs, load.slice)
-    phenotypes = select_phenotypes(
-        records, dataset=params.dataset, build=build, unit=params.unit, load_id=load.load_id
-    )
-    context.replace(PHENOTYPES, phenotypes, [load.load_id])
-    names = [str(r["run_id"]) for r in runs]
-    values = select_values(records, dataset=params.dataset, runs=names, load_id=load.load_id)
-    context.replace(EXPRESSION, values, [load.load_id])
-    for table in (PHENOTYPES, EXPRESSION):
-        context.check_key(table, load.slice)
-    counts = {t.name: context.measure(t, load.slice, n="count(*)")["n"] for t in (PHENOTYPES, EXPRESSION)}
-    return {RUNS.name: len(new_runs), **counts}
+    context.put(QUANTIFICATIONS, [row], load.slice)
+    return LoadCounts(records.n_records, n_phenotypes, n_quarantined, n_values, records.warnings)
 
 
-def _check(records: DataFrame, params: LoadExpression) -> None:
-    """Refuse a matrix of another build, one without a good line, and one with a phenotype twice."""
-    from pyspark.sql import functions as F
-
-    ends = records.where("reason IS NULL").groupBy("source_contig").agg(F.max("end").alias("end")).collect()
-    if not ends:
-        first = records.where("reason IS NOT NULL").select("reason").first()
-        why = f": {first['reason']}" if first is not None else ""
-        raise InputError(
-            f"No line of it can be loaded{why}.", where=params.matrix, mend="Look at its first lines."
-        )
-    check_build(
-        get_build(params.build), where=params.matrix, last_ends={r["source_contig"]: r["end"] for r in ends}
-    )
-    twice = records.where("reason IS NULL").groupBy("phenotype_id").count().where("count > 1").first()
-    if twice is not None:
-        raise InputError(
-            f"Phenotype {twice['phenotype_id']} has {twice['count']} lines.",
-            where=params.matrix,
-            mend="A phenotype has one line; give each its own id.",
-        )
+def _of_annotation(annotation: Annotation) -> dict[str, int]:
+    return {f"annotation: {what}": n for what, n in annotation.warnings.items()}
 
 
-def _owners(params: LoadExpression) -> dict[str, tuple[str, str]] | None:
-    if params.sdrf is None:
-        return None
-    return {run: (o.sample_id, f"SDRF {o.column}") for run, o in read_sdrf(params.sdrf).owners.items()}
+def _names_of(context: Context, load_ids: Sequence[str]) -> list[str]:
+    return [row["quantification"] for row in context.fetch(QUANTIFICATIONS) if row["load_id"] in load_ids]
 
 
-def _known_people(context: Context) -> frozenset[str]:
-    tables = (SAMPLES, CALLSET_SAMPLES)
-    return frozenset(row["sample_id"] for table in tables for row in context.fetch(table, ["sample_id"]))
+# ------------------------------------------------------------------------------------------------ the report
 
 
-def _recipe(params: LoadExpression, runs: list[dict[str, str | None]]) -> str:
-    """What the rows depend on besides the matrix: the owners of the runs, the annotation, the unit."""
-    annotation = "" if params.annotation is None else content_id(params.annotation)
-    parts = [[(r["run_id"], r["sample_id"]) for r in runs], annotation, params.unit]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+def _add_rows(report: Report, rows: Mapping[str, int]) -> None:
+    for table, n in rows.items():
+        # runs are written as a whole each time, everything else is added
+        is_whole = table in (RUNS.name, RUN_ALIASES.name)
+        report.rows[table] = n if is_whole else report.rows.get(table, 0) + n
 
 
-def _report(
-    params: LoadExpression, rows: dict[str, int], runs: list[dict[str, str | None]], n_rejected: int
-) -> Report:
-    unowned = [str(r["run_id"]) for r in runs if r["sample_id"] is None]
-    notes = []
+def _add_notes(
+    report: Report,
+    path: str,
+    columns: Sequence[ColumnRun],
+    records: MatrixRecords,
+    *,
+    replaced: Sequence[str],
+) -> None:
+    notes = [f"{n:,} x {what}" for what, n in records.warnings.items() if what != NO_PLACE]
+    n_unplaced = sum(records.n_unplaced.values())
+    if n_unplaced:
+        whys = ", ".join(f"{why}: {n:,}" for why, n in sorted(records.n_unplaced.items()))
+        firsts = ", ".join(records.first_unplaced[:_FEW]) + " …" * (n_unplaced > _FEW)
+        notes.append(f"{n_unplaced:,} phenotypes are loaded without a place ({whys}): {firsts}")
+    if records.n_bad:
+        n = sum(records.n_bad.values())
+        kinds = ", ".join(f"{kind}: {n_kind:,}" for kind, n_kind in sorted(records.n_bad.items()))
+        firsts = "; ".join(f"line {one.index:,}: {one.reason}" for one in records.first_bad[:_FEW])
+        notes.append(f"{n:,} lines went into quarantine ({kinds}): {firsts}{' …' * (n > _FEW)}")
+    unowned = [column for column in columns if column.sample_id is None]
     if unowned:
-        notes.append(
-            f"{len(unowned)} runs belong to nobody known: {', '.join(unowned[:5])}{' …' * (len(unowned) > 5)}"
-        )
-    if n_rejected:
-        notes.append(f"{n_rejected} lines went into quarantine (table quarantine says why)")
-    summary = f"{rows[PHENOTYPES.name]:,} phenotypes x {len(runs):,} runs of {params.dataset}"
-    return Report(
-        "load_expression",
-        True,
-        summary,
-        rows=rows,
-        notes=notes,
-        details={"runs_of_nobody": unowned, "quarantined": n_rejected},
-    )
+        listed = "; ".join(f"{column.column}: {column.problem}" for column in unowned[:_FEW])
+        notes.append(f"{len(unowned):,} runs belong to nobody known: {listed}{' …' * (len(unowned) > _FEW)}")
+    notes += [f"it takes the place of quantification {name}, which had the same content" for name in replaced]
+    report.notes += [f"{path}: {note}" for note in notes]
+    details = report.details
+    details["quarantined"] = details.get("quarantined", 0) + sum(records.n_bad.values())
+    details["without_place"] = details.get("without_place", 0) + n_unplaced
+    details["runs_of_nobody"] = [*details.get("runs_of_nobody", []), *(c.column for c in unowned)]
 
 
 LOAD_EXPRESSION = Job(
     name="load_expression",
-    summary="Load an expression matrix into runs, phenotypes and expression.",
+    summary="Load expression matrices into quantifications, phenotypes and expression.",
     params=LoadExpression,
     reads=(SAMPLES, CALLSET_SAMPLES),
-    writes=(RUNS, PHENOTYPES, EXPRESSION, HEADERS, QUARANTINE, LOADS),
+    writes=(
+        RUN_RECORDS, RUNS, RUN_ALIASES, QUANTIFICATIONS, PHENOTYPES, EXPRESSION, HEADERS, QUARANTINE, LOADS,
+    ),
     run=run,
-)
+)  # fmt: skip

@@ -1,96 +1,141 @@
-"""From the records of an expression matrix to `runs`, `phenotypes` and `expression`. Pure functions."""
+"""What an expression matrix holds, by its options, its dataset's descriptor and its own ids. Pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from kgp.genome import ReferenceBuild
+from kgp.errors import FormatError, OverlapError, UsageError
+from kgp.transforms.runs import ColumnRun
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+# Units of which no value lies below 0, unless something was done to it.
+_NEVER_NEGATIVE = ("count", "rpkm", "tpm", "cpm")
+_UNTOUCHED = ("none", "unknown")
+
+_KINDS = (
+    ("exon", re.compile(r"ENS[A-Z]*G\d+(\.\d+)?_\d+_\d+|ENS[A-Z]*E\d+(\.\d+)?")),
+    ("transcript", re.compile(r"ENS[A-Z]*T\d+(\.\d+)?")),
+    ("probe", re.compile(r"ILMN_\d+|\d+(_[a-z])*_at")),
+    ("mirna", re.compile(r"(hsa-(mir|let)-.+|MIMAT\d+.*)", re.IGNORECASE)),
+)
+_FEW = 6
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def name_runs(
-    runs: Sequence[str], *, owners: Mapping[str, tuple[str, str]] | None, people: frozenset[str]
-) -> list[dict[str, str | None]]:
-    """Whose run each column of a matrix is.
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a quantification.
 
     Args:
-        runs: the columns, in order.
-        owners: run → (person, evidence) from an SDRF; None where there is none, and a run named like a person is
-            that person's.
-        people: the people that are known.
-
-    Returns:
-        run_id, sample_id (null where nobody is known to own it) and evidence of each run.
-
-    >>> name_runs(["HG1", "X"], owners=None, people=frozenset({"HG1"}))[1]
-    {'run_id': 'X', 'sample_id': None, 'evidence': 'no person of that name is known'}
+        kind: gene, transcript, exon, mirna or probe.
+        unit: of the values.
+        processing: what was done to them.
+        build: reference build of the places.
+        annotation: where the matrix's own places come from.
     """
-    rows: list[dict[str, str | None]] = []
-    for run in runs:
-        sample_id: str | None
-        if owners is not None:
-            sample_id, evidence = owners.get(run, (None, "the SDRF does not name it"))
-        elif run in people:
-            sample_id, evidence = run, "named like the person"
-        else:
-            sample_id, evidence = None, "no person of that name is known"
-        rows.append({"run_id": run, "sample_id": sample_id, "evidence": evidence})
-    return rows
+
+    kind: str
+    unit: str
+    processing: str
+    build: str
+    annotation: str
+
+    @property
+    def allows_negative(self) -> bool:
+        """Whether a value may lie below 0: what is left of a count after factors were taken out may."""
+        return self.unit not in _NEVER_NEGATIVE or self.processing not in _UNTOUCHED
 
 
-def select_phenotypes(
-    records: DataFrame, *, dataset: str, build: ReferenceBuild, unit: str, load_id: str
-) -> DataFrame:
-    """`phenotypes` rows of the good records; contigs canonical by the build's alias table."""
-    from pyspark.sql import functions as F
+def name_quantification(file_name: str) -> str:
+    """A file's name without its endings.
 
-    return records.where("reason IS NULL").select(
-        F.lit(dataset).alias("dataset"),
-        "phenotype_id",
-        canonical_contig(F.col("source_contig"), build).alias("contig"),
-        "start",
-        "end",
-        "tss",
-        F.lit(build.name).alias("build"),
-        F.lit(unit).alias("unit"),
-        "source_contig",
-        F.lit(load_id).alias("load_id"),
-        "strand",
-        # Ensembl ids carry their version behind a dot; other ids keep their dots.
-        F.when(
-            F.col("phenotype_id").rlike(r"^ENS[A-Z]*G\d+(\.\d+)?$"), F.substring_index("phenotype_id", ".", 1)
-        ).alias("gene_id"),
-        "gene_name",
-        "group_id",
-    )
+    Raises:
+        UsageError: what is left can't be a name.
 
-
-def select_values(records: DataFrame, *, dataset: str, runs: Sequence[str], load_id: str) -> DataFrame:
-    """`expression` rows of the good records: a row for each phenotype and run, in run order."""
-    from pyspark.sql import functions as F
-
-    names = F.array(*[F.lit(run) for run in runs])
-    return (
-        records.where("reason IS NULL")
-        .select("phenotype_id", F.posexplode("values").alias("column", "value"))
-        .select(
-            F.lit(dataset).alias("dataset"),
-            "phenotype_id",
-            F.element_at(names, F.col("column") + 1).alias("run_id"),
-            F.lit(load_id).alias("load_id"),
-            "value",
+    >>> name_quantification("GD462.GeneQuantRPKM.50FN.samplename.resk10.txt.gz")
+    'GD462.GeneQuantRPKM.50FN.samplename.resk10'
+    >>> name_quantification("CEU_p3_expression.txt"), name_quantification("genes.50percent.chr22.bed.gz")
+    ('CEU_p3_expression', 'genes.50percent.chr22')
+    """
+    name = _strip_ending(_strip_ending(file_name, ("gz", "bgz")), ("txt", "tsv", "tab", "csv", "bed"))
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"'{name}' can't be the name of a quantification.",
+            where=file_name,
+            mend="Give a name of letters, digits, dots, dashes and underscores with --quantification.",
         )
-    )
+    return name
 
 
-def canonical_contig(source_contig: Column, build: ReferenceBuild) -> Column:
-    """The build's name of a contig; a contig that the build does not know stays as it is."""
-    from itertools import chain
+def _strip_ending(name: str, endings: Sequence[str]) -> str:
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and ending.lower() in endings else name
 
-    from pyspark.sql import functions as F
 
-    names = F.create_map(*[F.lit(text) for text in chain.from_iterable(build.aliases.items())])
-    return F.coalesce(names[source_contig], source_contig)
+def guess_kind(phenotype_id: str) -> str:
+    """What was measured, by the form of an id; a gene where the form says nothing else.
+
+    >>> [guess_kind(id) for id in ("ENST00000408577.1", "ENSG00000227232.4_14363_14829", "ILMN_1762337", "FKBP5")]
+    ['transcript', 'exon', 'probe', 'gene']
+    """
+    return next((kind for kind, form in _KINDS if form.fullmatch(phenotype_id)), "gene")
+
+
+def check_columns(
+    columns: Sequence[ColumnRun],
+    *,
+    first_number: int,
+    has_lists: bool,
+    keeps_unknown: bool,
+    path: str,
+    dataset: str,
+) -> None:
+    """Refuse columns that nobody knows, or that are one run.
+
+    Args:
+        columns: what each column is.
+        first_number: number of the first of them in the file, 1-based.
+        has_lists: whether the dataset has run lists.
+        keeps_unknown: whether columns that they do not know are runs of nobody.
+        path: the matrix.
+        dataset: its accession.
+
+    Raises:
+        FormatError: two columns are one run, or the run lists do not know a column.
+        OverlapError: no column belongs to a person.
+    """
+    numbered = list(enumerate(columns, start=first_number))
+    by_run: dict[str, list[str]] = defaultdict(list)
+    for number, column in numbered:
+        by_run[column.run_id].append(f"{number} ({column.column})")
+    repeated = {run_id: names for run_id, names in by_run.items() if len(names) > 1}
+    if repeated:
+        run_id, names = next(iter(repeated.items()))
+        raise FormatError(
+            f"Columns {' and '.join(names)} are one run, {run_id}.",
+            where=path,
+            mend="A run has one column: leave one of them out.",
+        )
+    if not any(column.sample_id for column in columns):
+        first = columns[0]
+        raise OverlapError(
+            f"No column belongs to a person: the first, {first.column}: {first.problem}.",
+            where=path,
+            mend="Give a run list (--sdrf, or kgp load runs), or load the people first (kgp load samples).",
+        )
+    unknown = [f"{number} ({column.column})" for number, column in numbered if is_unknown(column)]
+    if has_lists and unknown and not keeps_unknown:
+        more = f" and {len(unknown) - _FEW:,} more" if len(unknown) > _FEW else ""
+        raise FormatError(
+            f"The run lists of {dataset} do not know {len(unknown):,} of its {len(columns):,} columns: "
+            f"{', '.join(unknown[:_FEW])}{more}.",
+            where=path,
+            mend="Give the run list that names them (--sdrf), or --unknown-runs keep to load them as runs of nobody.",
+        )
+
+
+def is_unknown(column: ColumnRun) -> bool:
+    """Whether no run list and no person is behind a column."""
+    return column.record is not None and column.sample_id is None and not column.record.combines
