@@ -1,0 +1,107 @@
+"""Principal components of genotypes, by the matrix of people × people.
+
+Variants come block by block and are never held together: each block is standardised and adds to the Gram matrix, whose
+eigenvectors are the components. Arrays are `variants × samples`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from kgp.errors import InputError
+
+Floats = NDArray[np.float64]
+Dosages = NDArray[np.int8]
+
+MISSING = -1
+
+
+@dataclass(frozen=True, eq=False)
+class GenotypeComponents:
+    """The first principal components.
+
+    Args:
+        scores: samples × components: each component has length 1, and its greatest score by size is positive.
+        eigenvalues: variance along each component, descending, in the scale of the relationship matrix.
+        variance_explained: part of all variance that each explains, 0 to 1.
+        n_variants: polymorphic variants that they were computed from.
+    """
+
+    scores: Floats
+    eigenvalues: Floats
+    variance_explained: Floats
+    n_variants: int
+
+
+def standardise(dosages: Dosages) -> Floats:
+    """Dosages as (g - 2p) / sqrt(2p (1 - p)), p the ALT frequency among the called genotypes; missing ones become 0.
+
+    A missing genotype is thereby taken as the variant's mean. A variant that does not vary becomes 0 everywhere.
+
+    Args:
+        dosages: variants × samples of diploid genotypes, copies of ALT, -1 where missing.
+
+    Returns:
+        variants × samples, in standard deviations under Hardy-Weinberg equilibrium.
+
+    Source: Patterson, Price, Reich 2006, with the factor 2 of the relationship matrix (Yang et al. 2011).
+
+    >>> standardise(np.array([[0, 1, 2, -1], [2, 2, 2, 2]], dtype=np.int8)).round(4).tolist()
+    [[-1.4142, 0.0, 1.4142, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+    is_called = dosages != MISSING
+    n_called = is_called.sum(axis=1)
+    copies = np.where(is_called, dosages, 0).sum(axis=1, dtype=np.int64)
+    frequency = copies / np.maximum(2 * n_called, 1)
+    deviation = np.sqrt(2.0 * frequency * (1.0 - frequency))
+    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    centred = dosages - 2.0 * frequency[:, None]
+    result = np.asarray(np.where(is_called, centred, 0.0) * scale[:, None])
+    return result
+
+
+class RelationshipMatrix:
+    """Sums the products of the standardised genotypes of every two people.
+
+    Args:
+        n_samples: people.
+    """
+
+    def __init__(self, n_samples: int) -> None:
+        self._sum = np.zeros((n_samples, n_samples))
+        self.n_variants = 0
+
+    def add(self, dosages: Dosages) -> None:
+        """Add variants.
+
+        Args:
+            dosages: variants × samples, as `standardise` takes them.
+        """
+        values = standardise(dosages)
+        self._sum += values.T @ values
+        self.n_variants += int(values.any(axis=1).sum())
+
+    def components(self, n_components: int) -> GenotypeComponents:
+        """The first principal components of what was added.
+
+        Args:
+            n_components: how many; fewer come where there are fewer people or variants.
+
+        Raises:
+            InputError: nobody differs from anybody in what was added.
+        """
+        if not self.n_variants:
+            raise InputError("No variant varies among these people.", where="genotype components")
+        n_samples = len(self._sum)
+        n = min(n_components, n_samples, self.n_variants)
+        matrix = self._sum / self.n_variants
+        values, vectors = eigh(matrix, subset_by_index=(n_samples - n, n_samples - 1))
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        greatest = vectors[np.abs(vectors).argmax(axis=0), np.arange(n)]
+        return GenotypeComponents(
+            vectors * np.sign(greatest), values, values / np.trace(matrix), self.n_variants
+        )
