@@ -180,6 +180,11 @@ class Context:
         return self._lake.spark
 
     @property
+    def uri(self) -> str:
+        """Where the lake is."""
+        return self._lake.uri
+
+    @property
     def seconds(self) -> float:
         """Seconds since the job began."""
         return time.monotonic() - self.began
