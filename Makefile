@@ -40,9 +40,10 @@ lock: ## write the lock files anew from pyproject.toml (needs uv)
 docs: setup ## write docs/TABLES.md, the table dictionary, from the declarations in lib/kgp/tables
 	@$(bin)/python -m kgp.tabledocs docs/TABLES.md
 
-bench: setup-dev ## how fast a VCF is loaded and a mirror kept, beside other tools: docs/BENCHMARKS.md (about 25 minutes)
+bench: setup-dev ## how fast VCFs and matrices are loaded and a mirror kept: docs/BENCHMARKS.md (about 30 minutes)
 	@$(bin)/python tests/benchmarks/bench.py --out docs $(BENCH)
 	@$(bin)/python tests/benchmarks/mirror.py --out docs
+	@$(bin)/python tests/benchmarks/expression.py --out docs
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf demo-lake demo-out build dist spark-warehouse metastore_db derby.log htmlcov .coverage

@@ -30,6 +30,7 @@ TOOLS = {
     "bcftools": "bcftools",
     "bgzip": "tabix",
     "fastQTL": "fastqtl",
+    "chromedriver": "chromium-driver",
     "java": "openjdk-17-jre-headless",
     "QTLtools": "qtltools",
     "tabix": "tabix",

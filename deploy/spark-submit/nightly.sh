@@ -55,3 +55,5 @@ submit load_expression --dataset "$DATASET" --build "$BUILD" --unit "$UNIT" --ma
 submit build_eqtl_matrices --name "$NAME" --callset "$CALLSET" --dataset "$DATASET" --cohort "$COHORT"
 submit export_eqtl --name "$NAME" --format tensorqtl --out "$OUT/tensorqtl"
 submit export_eqtl --name "$NAME" --format fastqtl --out "$OUT/fastqtl"
+submit compute_quality --dataset "$DATASET"
+submit write_report --out "$OUT/report.html"

@@ -15,17 +15,19 @@ from kgp.io.catalog import Catalog
 from kgp.io.delta import Lake
 from kgp.job import Job, Progress, Report, run_job
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
+from kgp.jobs.compute_quality import COMPUTE_QUALITY
 from kgp.jobs.export_eqtl import EXPORT_EQTL
 from kgp.jobs.load_expression import LOAD_EXPRESSION
 from kgp.jobs.load_samples import LOAD_SAMPLES
 from kgp.jobs.load_variants import LOAD_VARIANTS
+from kgp.jobs.write_report import WRITE_REPORT
 from kgp.tables import ALL_TABLES
 
 CALLSET, DATASET, SET_NAME = "phase3", "E-GEUV-1", "demo"
 
 
 def run_demo(data: Path, lake: str, out: Path, config: Config, progress: Progress) -> Report:
-    """Load people, genotypes and expression, build a matrix set and export it for two families of tools.
+    """Load people, genotypes and expression, build a matrix set, export it for two families of tools, and report.
 
     Args:
         data: directory of the slice: samples.panel, genotypes.chr22.vcf.gz, genes.50percent.chr22.bed.gz.
@@ -41,7 +43,7 @@ def run_demo(data: Path, lake: str, out: Path, config: Config, progress: Progres
     lake_now = Lake(_no_spark, config.lake)
     before = {table.name: lake_now.version(table) for table in ALL_TABLES}
     steps: list[tuple[Job, dict[str, object]]] = [  # type: ignore[type-arg]
-        (LOAD_SAMPLES, {"panel": str(data / "samples.panel")}),
+        (LOAD_SAMPLES, {"panel": (str(data / "samples.panel"),)}),
         (
             LOAD_VARIANTS,
             {"callset": CALLSET, "build": "GRCh37", "vcf": (str(data / "genotypes.chr22.vcf.gz"),)},
@@ -52,12 +54,16 @@ def run_demo(data: Path, lake: str, out: Path, config: Config, progress: Progres
                 "dataset": DATASET,
                 "build": "GRCh37",
                 "unit": "rpkm",
-                "matrix": str(data / "genes.50percent.chr22.bed.gz"),
+                "kind": "gene",
+                "processing": "none",
+                "matrix": (str(data / "genes.50percent.chr22.bed.gz"),),
             },
         ),
+        (COMPUTE_QUALITY, {"dataset": DATASET}),
         (BUILD_EQTL_MATRICES, {"name": SET_NAME, "callset": CALLSET, "dataset": DATASET, "cohort": "EUR"}),
         (EXPORT_EQTL, {"name": SET_NAME, "format": "tensorqtl", "out": str(out / "tensorqtl")}),
         (EXPORT_EQTL, {"name": SET_NAME, "format": "fastqtl", "out": str(out / "fastqtl")}),
+        (WRITE_REPORT, {"out": str(out / "report.html")}),
     ]
     reports = [
         run_job(job, config.params(job.params, options), config, progress=progress) for job, options in steps
@@ -99,7 +105,7 @@ def _render(report: Report, steps: list[Report], lake: str, out: Path) -> str:
     kgp = _command()
     lines += [
         "",
-        "Next, try:",
+        f"Open {out}/report.html in a browser: what is in the lake, with pictures. Next, try:",
         f"  {kgp} tables {at}",
         f"  {kgp} describe variants {at}",
         f'  {kgp} query {at} "SELECT contig, count(*) FROM variants GROUP BY contig"',
@@ -122,7 +128,7 @@ def _command() -> str:
 
 def _first_lines(path: Path, n: int = 2, width: int = 100) -> list[str]:
     """The first lines of a text file, cut to a width; of a VCF those behind its ``##`` lines; none of a binary."""
-    if path.suffix in (".tbi", ".csi", ".pgen", ".json"):
+    if path.suffix in (".tbi", ".csi", ".pgen", ".json", ".html"):
         return []
     opener = gzip.open if path.suffix == ".gz" else open
     shown: list[str] = []

@@ -66,10 +66,13 @@ def test_it_ends_with_what_was_built(demo: tuple[Path, subprocess.CompletedProce
         "variants": 50062,
         "phenotypes": 301,
         "expression": 301 * 358,
+        "expression_quality": 358,
     }.items():
         assert any(line.split()[:2] == [table, f"{rows:,}"] for line in done.stdout.splitlines()), table
     assert re.search(rf"^  (\S*/)?kgp tables --lake {place / 'lake'}$", done.stdout, re.MULTILINE)
     assert str(place / "out/fastqtl/genotypes.vcf.gz") in done.stdout
+    assert f"Open {place / 'out'}/report.html in a browser" in done.stdout
+    assert "<svg" in (place / "out/report.html").read_text(encoding="utf-8")
     assert re.search(r"loading \S+genotypes.chr22.vcf.gz \(358 samples\)", done.stderr), "progress is visible"
     assert "ERROR" not in done.stderr
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kgp.config import Config
     from kgp.io.delta import Lake
 
-CALLSET, DATASET = "slice", "E-GEUV-1"
+CALLSET, DATASET, QUANTIFICATION = "slice", "E-GEUV-1", "genes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,14 @@ class Toy:
         put(
             t.SAMPLES,
             [
-                {"sample_id": s, "load_id": "p1", "population": p, "superpopulation": q, "sex": x}
+                {
+                    "sample_id": s,
+                    "load_ids": ["p1"],
+                    "callsets": [CALLSET],
+                    "population": p,
+                    "superpopulation": q,
+                    "sex": x,
+                }
                 for s, (p, q, x) in self.people.items()
             ],
         )
@@ -163,23 +170,46 @@ class Toy:
         put(
             t.RUNS,
             [
-                {"dataset": DATASET, "run_id": r, "sample_id": s, "evidence": "test", "load_id": "e1"}
+                {
+                    "dataset": DATASET,
+                    "run_id": r,
+                    "sample_id": s,
+                    "evidence": "test",
+                    "load_ids": ["e1"],
+                    "problem": None if s else "nobody known",
+                }
                 for r, s in self.runs.items()
             ],
         )
+        put(
+            t.QUANTIFICATIONS,
+            [
+                {"dataset": DATASET, "quantification": QUANTIFICATION, "kind": "gene", "unit": "rpkm",
+                 "processing": "none", "build": self.build, "annotation": "matrix", "n_phenotypes": len(self.genes),
+                 "run_ids": list(self.runs), "columns": list(self.runs), "load_id": "e1"}
+            ],
+        )  # fmt: skip
         put(t.VARIANTS, self.variants)
         put(
             t.PHENOTYPES,
             [
-                {"dataset": DATASET, "phenotype_id": g, "contig": c, "start": tss - 1, "end": tss, "tss": tss,
-                 "build": self.build, "unit": "rpkm", "source_contig": f"chr{c}", "load_id": "e1", "strand": "+"}
+                {"dataset": DATASET, "quantification": QUANTIFICATION, "phenotype_id": g, "contig": c,
+                 "start": tss - 1, "end": tss, "tss": tss, "build": self.build, "kind": "gene", "unit": "rpkm",
+                 "source_contig": f"chr{c}", "load_id": "e1", "strand": "+"}
                 for g, (c, tss) in self.genes.items()
             ],
         )  # fmt: skip
         put(
             t.EXPRESSION,
             [
-                {"dataset": DATASET, "phenotype_id": g, "run_id": r, "value": v, "load_id": "e1"}
+                {
+                    "dataset": DATASET,
+                    "quantification": QUANTIFICATION,
+                    "phenotype_id": g,
+                    "run_id": r,
+                    "value": v,
+                    "load_id": "e1",
+                }
                 for g, values in self.expression.items()
                 for r, v in values.items()
             ],
@@ -235,7 +265,8 @@ def slice_template(raw: Raw, spark: SparkSession, tmp_path_factory: pytest.TempP
     put(
         t.SAMPLES,
         {
-            "sample_id": list(raw.panel), "load_id": "p1", "population": [p[0] for p in raw.panel.values()],
+            "sample_id": list(raw.panel), "load_ids": pa.array([["p1"]] * len(raw.panel)),
+            "callsets": pa.array([[CALLSET]] * len(raw.panel)), "population": [p[0] for p in raw.panel.values()],
             "superpopulation": [p[1] for p in raw.panel.values()], "sex": [p[2] for p in raw.panel.values()],
         },
     )  # fmt: skip
@@ -256,15 +287,24 @@ def slice_template(raw: Raw, spark: SparkSession, tmp_path_factory: pytest.TempP
     put(
         t.RUNS,
         {
-            "dataset": DATASET, "load_id": "e1", "evidence": "test",
+            "dataset": DATASET, "load_ids": pa.array([["e1"]] * len(raw.gene_samples)), "evidence": "test",
             "run_id": raw.gene_samples, "sample_id": raw.gene_samples,
+        },
+    )  # fmt: skip
+    put(
+        t.QUANTIFICATIONS,
+        {
+            "dataset": DATASET, "quantification": [QUANTIFICATION], "kind": "gene", "unit": "rpkm", "load_id": "e1",
+            "processing": "none", "build": "GRCh37", "annotation": "matrix", "n_phenotypes": len(raw.genes),
+            "run_ids": pa.array([raw.gene_samples]), "columns": pa.array([raw.gene_samples]),
         },
     )  # fmt: skip
     put(
         t.PHENOTYPES,
         {
-            "dataset": DATASET, "load_id": "e1", "contig": "22", "source_contig": "chr22", "build": "GRCh37",
-            "unit": "rpkm", "start": [g[0] for g in raw.genes], "end": [g[1] for g in raw.genes],
+            "dataset": DATASET, "quantification": QUANTIFICATION, "load_id": "e1", "contig": "22",
+            "source_contig": "chr22", "build": "GRCh37", "kind": "gene", "unit": "rpkm",
+            "start": [g[0] for g in raw.genes], "end": [g[1] for g in raw.genes],
             "tss": [g[1] for g in raw.genes], "phenotype_id": [g[2] for g in raw.genes],
             "strand": [g[3] for g in raw.genes],
         },
@@ -272,7 +312,7 @@ def slice_template(raw: Raw, spark: SparkSession, tmp_path_factory: pytest.TempP
     put(
         t.EXPRESSION,
         {
-            "dataset": DATASET, "load_id": "e1", "value": raw.expression.reshape(-1),
+            "dataset": DATASET, "quantification": QUANTIFICATION, "load_id": "e1", "value": raw.expression.reshape(-1),
             "phenotype_id": [g[2] for g in raw.genes for _ in raw.gene_samples],
             "run_id": [r for _ in raw.genes for r in raw.gene_samples],
         },

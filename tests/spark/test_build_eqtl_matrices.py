@@ -52,7 +52,7 @@ def test_the_slice_against_numpy(slice_lake, raw):
     assert built["parameters"]["min_maf"] == "0.01"
     assert "replace" not in built["parameters"]
     assert set(built["table_versions"]) == {
-        "loads", "samples", "callset_samples", "variants", "runs", "phenotypes", "expression"
+        "loads", "samples", "callset_samples", "variants", "runs", "quantifications", "phenotypes", "expression"
     }  # fmt: skip
 
     # Phenotypes: at least 0.1 in at least 20 % of 358, which is 71.6, so 72 people.
@@ -320,8 +320,135 @@ def test_clear_messages_for_what_is_not_there(toy, fill, build_set):
 
 def test_several_values_of_one_run_are_refused(toy, fill, build_set, lake):
     path = fill(toy)
-    rows = [{"dataset": "E-GEUV-1", "phenotype_id": "g1", "run_id": "ERR1", "value": 7.0, "load_id": "e1"}]
+    rows = [
+        {"dataset": "E-GEUV-1", "quantification": "genes", "phenotype_id": "g1", "run_id": "ERR1", "value": 7.0,
+         "load_id": "e1"}
+    ]  # fmt: skip
     more = pa.Table.from_pylist(rows, schema=t.EXPRESSION.arrow_schema)
     write_deltalake(lake.path(t.EXPRESSION), more, mode="append")
     with pytest.raises(CheckError, match="1 phenotypes have several values of one run"):
         build_set(path, name="a", **LOOSE)
+
+
+# ------------------------------------------------------------------------------- several quantifications of a dataset
+
+
+def quantification(lake, name, *, places, values, unit="rpkm", load_id="e2"):
+    """Another quantification of the toy's dataset: phenotype → (contig, tss), phenotype → run → value."""
+    runs = list(next(iter(values.values())))
+    of_it = {"dataset": "E-GEUV-1", "quantification": name, "load_id": load_id}
+    load = next(r for r in lake.fetch(t.LOADS).to_pylist(maps_as_pydicts="strict") if r["load_id"] == "e1")
+    put = (
+        (t.QUANTIFICATIONS, [
+            {**of_it, "kind": "gene", "unit": unit, "processing": "none", "build": "GRCh37",
+             "annotation": "matrix", "n_phenotypes": len(places), "run_ids": runs, "columns": runs}
+        ]),
+        (t.PHENOTYPES, [
+            {**of_it, "phenotype_id": g, "contig": contig, "start": tss - 1, "end": tss, "tss": tss, "strand": "+",
+             "build": "GRCh37", "kind": "gene", "unit": unit, "source_contig": contig}
+            for g, (contig, tss) in places.items()
+        ]),
+        (t.EXPRESSION, [
+            {**of_it, "phenotype_id": g, "run_id": r, "value": v} for g, row in values.items() for r, v in row.items()
+        ]),
+        (t.LOADS, [{**load, "load_id": load_id, "path": f"{name}.txt", "content_id": load_id}]),
+    )  # fmt: skip
+    for table, rows in put:
+        lake.put(table, rows, f"load_id = '{load_id}'")
+
+
+def test_one_of_several_quantifications_must_be_named_and_the_others_do_not_count(toy, fill, build_set, lake):
+    path = fill(toy)
+    build_set(path, name="a", **LOOSE)
+    counts = {run: float(100 - i) for i, run in enumerate(toy.runs)}
+    quantification(lake, "counts", unit="count", places={"g1": ("22", 1001)}, values={"g1": counts})
+    with pytest.raises(
+        InputError, match=r"unit is count and rpkm.*counts \(gene, count\), genes \(gene, rpkm\)"
+    ):
+        build_set(path, name="b", **LOOSE)
+    with pytest.raises(InputError, match=r"no quantification 'count'. Did you mean counts\?"):
+        build_set(path, name="b", quantification=["count"], **LOOSE)
+    build_set(path, name="b", quantification=["counts"], **LOOSE)
+    sets = {r["name"]: r for r in read(path, t.EQTL_MATRICES)}
+    assert sets["b"]["load_ids"] == ["e2", "p1", "v1"]
+    assert sets["b"]["parameters"]["quantification"] == '["counts"]'
+    rows = {r["matrix_id"]: r for r in read(path, t.EQTL_PHENOTYPES)}
+    ranks = np.array([3, 1, 2, 4, 6, 5])
+    assert rows[sets["a"]["matrix_id"]]["values"] == pytest.approx(stats.norm.ppf(ranks / 7))
+    assert rows[sets["b"]["matrix_id"]]["values"] == pytest.approx(stats.norm.ppf((7 - ranks) / 7))
+    assert rows[sets["b"]["matrix_id"]]["tss"] == 1001
+    # The first set is what it was, by its quantification's name.
+    assert not build_set(path, name="a", quantification=["genes"], **LOOSE).changed
+
+
+def test_quantifications_with_other_runs_are_one_and_what_not_all_have_is_dropped(toy, fill, build_set, lake):
+    """As the populations of HapMap 3, each in a file of its own."""
+    of_ceu, of_fin = (
+        {r: toy.runs[r] for r in names} for names in (["ERR1", "ERR2", "ERR3", "ERR4"], ["ERR5", "ERR6"])
+    )
+    toy.expression = {
+        "g1": {r: float(i) for i, r in enumerate(of_ceu)},
+        "g2": {r: float(i) for i, r in enumerate(of_ceu)},
+        "g3": {r: float(i) for i, r in enumerate(of_ceu)},
+    }
+    toy.genes = {"g1": ("22", 1000), "g2": ("22", 1000), "g3": ("22", 1000)}
+    quantified = dict(toy.runs)
+    toy.runs = of_ceu
+    path = fill(toy)
+    rest = [{"dataset": "E-GEUV-1", "run_id": r, "sample_id": quantified[r], "evidence": "test", "load_ids": ["e2"]}
+            for r in of_fin]  # fmt: skip
+    lake.put(t.RUNS, rest, "run_id IN ('ERR5', 'ERR6')")
+    more = {r: 10.0 + i for i, r in enumerate(of_fin)}
+    quantification(
+        lake, "fin", places={"g1": ("22", 1000), "g3": ("22", 999)}, values={"g1": more, "g3": more}
+    )
+    build_set(path, name="a", **LOOSE)
+    (built,) = read(path, t.EQTL_MATRICES)
+    assert built["parameters"]["quantification"] == '["fin", "genes"]'
+    assert built["sample_ids"] == ["HG3", "HG1", "HG2", "HG4", "HG6", "HG5"]
+    assert built["load_ids"] == ["e1", "e2", "p1", "v1"]
+    (row,) = read(path, t.EQTL_PHENOTYPES)
+    assert row["phenotype_id"] == "g1"
+    assert row["values"] == pytest.approx(stats.norm.ppf(np.array([3, 1, 2, 4, 6, 5]) / 7))
+    assert {k: n for k, n in built["dropped"].items() if k.startswith("phenotypes")} == {
+        "phenotypes: not in every quantification": 1,
+        "phenotypes: in different places of the quantifications": 1,
+    }
+
+
+# ------------------------------------------------------------------------------------- relatives and lists of ids
+
+
+def test_relatives_are_left_out_unless_told_otherwise(toy, fill, build_set, lake):
+    path = fill(toy)
+    people = lake.fetch(t.SAMPLES).to_pylist()
+    for person in people:
+        if person["sample_id"] == "HG5":
+            person |= {"father_id": "HG1", "mother_id": "HG2"}
+    lake.put(t.SAMPLES, people, None)
+    report = build_set(path, name="a", **LOOSE)
+    (built,) = read(path, t.EQTL_MATRICES)
+    # The child is related to both parents, who are not related to each other.
+    assert built["sample_ids"] == ["HG3", "HG1", "HG2", "HG4", "HG6"]
+    assert built["parameters"]["related"] == "drop"
+    assert "HG1" in built["dropped_samples"]["HG5"]
+    assert any("HG5" in note for note in report.notes)
+    build_set(path, name="b", related="keep", **LOOSE)
+    kept = next(r for r in read(path, t.EQTL_MATRICES) if r["name"] == "b")
+    assert kept["sample_ids"] == ["HG3", "HG1", "HG2", "HG4", "HG6", "HG5"]
+
+
+def test_a_cohort_may_be_a_file_of_ids_and_is_recorded_by_its_ids(toy, fill, build_set, tmp_path):
+    path = fill(toy)
+    first, second, wrong = (tmp_path / name for name in ("first.txt", "second.txt", "wrong.txt"))
+    first.write_text("HG1\nHG2\nHG3\nHG4\nHG8\n", encoding="utf-8")
+    second.write_text("HG8\nHG4\nHG3\nHG2\nHG1", encoding="utf-8")
+    wrong.write_text("HG1\nHG22\n", encoding="utf-8")
+    build_set(path, name="a", cohort=str(first), **LOOSE)
+    (built,) = read(path, t.EQTL_MATRICES)
+    assert built["sample_ids"] == ["HG3", "HG1", "HG2", "HG4"]
+    assert built["parameters"]["cohort"].startswith("ids:5:")
+    assert built["dropped_samples"]["HG8"] == "no genotypes in callset slice"
+    assert not build_set(path, name="a", cohort=str(second), **LOOSE).changed
+    with pytest.raises(InputError, match="HG22"):
+        build_set(path, name="c", cohort=str(wrong), **LOOSE)

@@ -48,6 +48,8 @@ def value(name: str) -> Any:
         "rows_out": 1,
         "rows_quarantined": 0,
         "state": "gone",
+        "kind": "gene",
+        "problem": None,  # as there is a sample_id
     }
     if name in known:
         return known[name]

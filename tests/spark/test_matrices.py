@@ -168,15 +168,23 @@ def test_a_window_is_a_distance_to_any_tss(pos, tss, cis_window):
 
 def place(name, contig="22", tss=100, **given):
     row = {
-        "dataset": "d", "phenotype_id": name, "contig": contig, "start": tss - 1, "end": tss, "tss": tss,
-        "build": "GRCh37", "unit": "rpkm", "source_contig": contig, "load_id": "l",
+        "dataset": "d", "quantification": "q", "phenotype_id": name, "kind": "gene", "contig": contig,
+        "start": tss - 1, "end": tss, "tss": tss, "build": "GRCh37", "unit": "rpkm", "source_contig": contig,
+        "load_id": "l",
     }  # fmt: skip
     return {**row, **given}
 
 
 def cells(values):
     return [
-        {"dataset": "d", "phenotype_id": name, "run_id": run, "load_id": "l", "value": value}
+        {
+            "dataset": "d",
+            "quantification": "q",
+            "phenotype_id": name,
+            "run_id": run,
+            "load_id": "l",
+            "value": value,
+        }
         for name, runs in values.items()
         for run, value in runs
     ]
@@ -185,7 +193,8 @@ def cells(values):
 @pytest.mark.usefixtures("small_batches")
 def test_phenotypes_come_in_the_order_of_the_runs_and_say_why_they_do_not(spark):
     places = [place("full", strand="-", gene_id="G"), place("gap"), place("no_cells"), place("other", contig="21"),
-              place("sexual", contig="X"), place("far", contig="20"), place("twice"), place("refused")]  # fmt: skip
+              place("sexual", contig="X"), place("far", contig="20"), place("twice"), place("refused"),
+              place("unplaced", contig=None, start=None, end=None, tss=0) | {"tss": None}]  # fmt: skip
     values = {
         "full": [("r3", 3.0), ("r1", 1.0), ("r2", 2.0), ("unused", 9.0)],
         "gap": [("r1", None), ("r3", 0.5)],
@@ -193,6 +202,7 @@ def test_phenotypes_come_in_the_order_of_the_runs_and_say_why_they_do_not(spark)
         "other": [("r1", 1.0)],
         "sexual": [("r1", 1.0)],
         "nowhere": [("r1", 1.0)],
+        "unplaced": [("r1", 1.0)],
         "twice": [("r1", 1.0), ("r1", 2.0)],
         "refused": [("r1", -1.0)],
     }  # fmt: skip
@@ -213,7 +223,8 @@ def test_phenotypes_come_in_the_order_of_the_runs_and_say_why_they_do_not(spark)
     assert found["gap"]["values"] == [None, 5.0, None]
     assert {row["phenotype_id"]: row["reason"] for row in rows.collect() if row["reason"]} == {
         "no_cells": m.NO_VALUES, "other": m.CONTIG_NOT_ASKED, "sexual": m.NOT_AUTOSOMAL,
-        "far": m.NO_GENOTYPES_THERE, "nowhere": m.NO_PLACE, "twice": m.REPEATED_VALUE, "refused": "negative",
+        "far": m.NO_GENOTYPES_THERE, "nowhere": m.NO_PLACE, "unplaced": m.NO_PLACE, "twice": m.REPEATED_VALUE,
+        "refused": "negative",
     }  # fmt: skip
 
 

@@ -326,7 +326,7 @@ def test_demo_gets_its_directories(monkeypatch: pytest.MonkeyPatch, bundled: Pat
         (["eqtl", "build", "--min-maf", "rare"], "invalid float value: 'rare'"),
         (["eqtl", "build", "--min-m", "0.1"], "unknown argument '--min-m'"),
         (["load", "variants", "--reader", "fast", "a.vcf"], "invalid choice: 'fast'"),
-        (["load", "samples"], "Not given: --panel."),
+        (["load", "samples"], "No file is given."),
         (["load", "variants", "--callset", "a b", "--build", "GRCh37", "a.vcf"], "'a b' can't be a name"),
         (["describe", "variant"], "Did you mean variants?"),
         (["tables", "--conf", "nowhere"], "There is no configuration 'nowhere'"),
@@ -432,7 +432,9 @@ for argv in (["--help"], ["load", "variants", "--help"], ["describe", "samples"]
 def test_a_script_takes_the_same_options(ran: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     job = types.SimpleNamespace(name="load_samples", summary="Load people.", params=LoadSamples)
     assert cli.run_script(job, ["--panel", "a.panel", "--lake", "L", "--json"]) == 0  # type: ignore[arg-type]
-    assert ran[0][1] == LoadSamples(panel="a.panel", pedigree=None)
+    assert ran[0][1] == LoadSamples(
+        panel=("a.panel",), pedigree=(), igsr_samples=(), populations=(), sample_list=()
+    )
     assert ran[0][2].lake == "L"
     assert json.loads(capsys.readouterr().out)["job"] == "load_samples"
     assert cli.run_script(job, ["--panl", "a.panel"]) == 2  # type: ignore[arg-type]

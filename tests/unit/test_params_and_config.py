@@ -20,12 +20,17 @@ from kgp.params import (
     ExportVcf,
     LoadAnnotations,
     LoadExpression,
+    LoadRuns,
     LoadSamples,
     LoadVariants,
+    Quality,
     Region,
+    SamplesCohort,
+    SamplesTrios,
     SessionParams,
     Stats,
     Sync,
+    WriteReport,
 )
 
 KINDS = (
@@ -33,11 +38,16 @@ KINDS = (
     LoadSamples,
     LoadVariants,
     LoadAnnotations,
+    LoadRuns,
     LoadExpression,
+    SamplesTrios,
+    SamplesCohort,
+    Quality,
     Stats,
     EqtlBuild,
     EqtlExport,
     ExportVcf,
+    WriteReport,
     SessionParams,
 )
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -115,7 +125,7 @@ def test_one_contig_or_several_from_the_environment(text: str, contigs: tuple[st
 
 def test_a_required_option_may_come_from_the_environment() -> None:
     found = load_config(environ={"KGP_LOAD_SAMPLES_PANEL": "a.panel"}).params(LoadSamples)
-    assert found.panel == "a.panel"
+    assert found.panel == ("a.panel",)
 
 
 def test_what_is_missing_is_named_as_on_the_command_line(base: Config) -> None:
@@ -194,11 +204,41 @@ def test_load_variants_checks_its_options(base: Config, given: dict[str, object]
         base.params(LoadVariants, {**VARIANTS, **given})
 
 
-def test_load_expression_checks_its_unit(base: Config) -> None:
-    given = {"dataset": "E-GEUV-1", "matrix": "a.bed", "build": "GRCh37"}
-    assert base.params(LoadExpression, given).unit == "unknown"
-    with pytest.raises(UsageError, match="'furlong' is no unit"):
-        base.params(LoadExpression, {**given, "unit": "furlong"})
+def test_load_expression_checks_its_options(base: Config) -> None:
+    given = {"dataset": "E-GEUV-1", "matrix": "a.bed"}
+    params = base.params(LoadExpression, given)
+    assert (params.matrix, params.unit, params.build) == (("a.bed",), None, None), "the descriptor decides"
+    for wrong, message in (
+        ({"unit": "furlong"}, "--unit: 'furlong' is no unit. Use count"),
+        ({"kind": "cell"}, "--kind: 'cell' is no kind. Use gene"),
+        ({"matrix": ("a.bed", "a.bed")}, "--matrix: Name each matrix once"),
+        ({"matrix": ("a.bed", "b.bed"), "quantification": "x"}, "can't be that of several matrices"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            base.params(LoadExpression, {**given, **wrong})
+
+
+def test_load_samples_needs_a_file_and_reads_the_names_of_callsets(base: Config) -> None:
+    with pytest.raises(UsageError, match="No file is given"):
+        base.params(LoadSamples)
+    given = base.params(LoadSamples, {"sample_list": ("phase3=a=b.txt",)})
+    assert given.sample_lists == (("phase3", "a=b.txt"),)
+    with pytest.raises(UsageError, match=r"'a\.txt' names no callset\. Write CALLSET=FILE"):
+        base.params(LoadSamples, {"sample_list": ("a.txt",)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        (Quality, {"dataset": "E", "n_components": 0}, "--n-components: 0 is out of range"),
+        (Quality, {"dataset": "E", "max_mads": 0.0}, "--max-mads: 0.0 is out of range"),
+        (WriteReport, {"out": "report.pdf"}, "--out: 'report.pdf' does not end in .html"),
+        (WriteReport, {"max_variants": 0}, "--max-variants: 0 is out of range"),
+    ],
+)
+def test_numbers_and_names_out_of_range(base: Config, kind: type, given: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        base.params(kind, given)
 
 
 @given(

@@ -119,8 +119,8 @@ def test_matrix_rows_are_seen_where_their_set_is_named(tmp_path: Path) -> None:
 
 
 def test_tables_without_a_ledger_are_seen_whole(tmp_path: Path) -> None:
-    write(tmp_path, "samples", [{"sample_id": "HG1", "load_id": B}])
-    assert ask(tmp_path, "FROM samples") == [["HG1", B]]
+    write(tmp_path, "samples", [{"sample_id": "HG1", "load_ids": [B], "callsets": []}])
+    assert ask(tmp_path, "SELECT sample_id, load_ids FROM samples") == [["HG1", [B]]]
 
 
 def test_the_overview_counts_valid_rows_without_reading_files(lake: Path) -> None:

@@ -63,7 +63,16 @@ def test_keys_and_partitions_are_never_null(table: Table) -> None:
 @tables
 def test_rows_are_valid_by_a_ledger_or_the_table_is_written_whole(table: Table) -> None:
     if table.ledger is None:
-        assert table.name in ("loads", "eqtl_matrices", "samples", "statistics", "files")
+        ledgers = {"loads", "eqtl_matrices", "statistics", "files"}
+        made_anew = {
+            "samples",
+            "sample_conflicts",
+            "populations",
+            "runs",
+            "run_aliases",
+            "expression_quality",
+        }
+        assert table.name in ledgers | made_anew
     else:
         assert TABLES[table.ledger].key == (table.ledger_column,)
         assert table.ledger_column in table.required

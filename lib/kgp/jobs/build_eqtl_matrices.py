@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from kgp.eqtl.covariates import Covariates, check_degrees_of_freedom, make_basic_covariates
 from kgp.io.delta import in_list
+from kgp.io.sample_list import read_cohort
 from kgp.job import Context, Job, Report
 from kgp.jobs.eqtl_plan import MatrixPlan, plan_matrices
 from kgp.jobs.eqtl_rows import Dropped, write_genotypes, write_phenotypes
@@ -22,12 +24,15 @@ from kgp.tables import (
     EXPRESSION,
     LOADS,
     PHENOTYPES,
+    QUANTIFICATIONS,
     RUNS,
     SAMPLES,
     VARIANTS,
 )
+from kgp.transforms.cohorts import Cohort
+from kgp.transforms.families import drop_related
 from kgp.transforms.join import SampleJoin, Sources, join_people
-from kgp.transforms.people import Person, select_cohort
+from kgp.transforms.people import Person
 
 # How many names of people a note gives; the details have all.
 N_NAMES = 5
@@ -36,7 +41,8 @@ N_NAMES = 5
 def run(context: Context, params: EqtlBuild) -> Report:
     """Join the people, write the three matrices, and name the set in the ledger last."""
     versions = {table.name: context.version(table) for table in BUILD_EQTL_MATRICES.reads}
-    plan = plan_matrices(context, params)
+    cohort = read_cohort(params.cohort)
+    plan = plan_matrices(context, params, cohort)
     if plan.is_built:
         return Report(
             "build_eqtl_matrices",
@@ -45,7 +51,7 @@ def run(context: Context, params: EqtlBuild) -> Report:
             details={"matrix_id": plan.matrix_id},
         )
     people: dict[str, Person] = {p["sample_id"]: p for p in context.fetch(SAMPLES)}
-    joined = _join(context, params, people)
+    joined = _join(context, params, plan, cohort, people)
     covariates = _make_covariates(joined, people)
     phenotypes, tss_by_contig = write_phenotypes(context, params, plan, joined)
     n_variants, genotypes = write_genotypes(context, params, plan, joined, tss_by_contig)
@@ -89,16 +95,23 @@ def run(context: Context, params: EqtlBuild) -> Report:
     return _report(params, plan, joined, counts, dropped)
 
 
-def _join(context: Context, params: EqtlBuild, people: Mapping[str, Person]) -> SampleJoin:
+def _join(
+    context: Context, params: EqtlBuild, plan: MatrixPlan, cohort: Cohort, people: Mapping[str, Person]
+) -> SampleJoin:
     samples = context.fetch(CALLSET_SAMPLES, ["callset", "sample_index", "sample_id"])
     runs = context.fetch(RUNS, ["dataset", "run_id", "sample_id"])
     return join_people(
-        Sources(params.callset, params.dataset, params.cohort),
+        Sources(params.callset, params.dataset, cohort.name),
         [(r["sample_index"], r["sample_id"]) for r in samples if r["callset"] == params.callset],
-        [(r["run_id"], r["sample_id"]) for r in runs if r["dataset"] == params.dataset],
-        select_cohort(params.cohort, people.values()),
+        [
+            (r["run_id"], r["sample_id"])
+            for r in runs
+            if r["dataset"] == params.dataset and r["run_id"] in plan.run_ids
+        ],
+        cohort.select(people.values()),
         people,
         needs=("sex", "population"),
+        drop=partial(drop_related, people=people) if params.related == "drop" else None,
     )
 
 
@@ -157,7 +170,7 @@ BUILD_EQTL_MATRICES = Job(
     name="build_eqtl_matrices",
     summary="Build a matrix set: genotypes, phenotypes and covariates of the same people in the same order.",
     params=EqtlBuild,
-    reads=(LOADS, SAMPLES, CALLSET_SAMPLES, VARIANTS, RUNS, PHENOTYPES, EXPRESSION),
+    reads=(LOADS, SAMPLES, CALLSET_SAMPLES, VARIANTS, RUNS, QUANTIFICATIONS, PHENOTYPES, EXPRESSION),
     writes=(EQTL_PHENOTYPES, EQTL_GENOTYPES, EQTL_COVARIATES, EQTL_MATRICES),
     run=run,
 )

@@ -13,12 +13,23 @@ from kgp.genome import ReferenceBuild
 from kgp.io.delta import in_list
 from kgp.job import Context
 from kgp.params import EqtlBuild
-from kgp.tables import EQTL_MATRICES, EXPRESSION, LOADS, PHENOTYPES, SAMPLES, VARIANTS
+from kgp.tables import (
+    EQTL_MATRICES,
+    EXPRESSION,
+    LOADS,
+    PHENOTYPES,
+    QUANTIFICATIONS,
+    RUN_RECORDS,
+    SAMPLES,
+    VARIANTS,
+)
+from kgp.transforms.cohorts import Cohort
 from kgp.transforms.join import one_build
 from kgp.transforms.matrices import name_matrix
+from kgp.transforms.quantifications import choose_quantifications
 
 # Raised where the same loads and parameters give other rows: sets are then other sets.
-RECIPE = "1"
+RECIPE = "2"
 
 Row = Mapping[str, Any]
 
@@ -31,6 +42,8 @@ class MatrixPlan:
         build: reference build of genotypes and phenotypes.
         asked: contigs that were asked for, canonical; none means all.
         parameters: what the set depends on besides the data, as text.
+        quantifications: names of those that the phenotypes come from, ascending.
+        run_ids: their runs.
         load_ids: loads that its rows come from, ascending.
         rows_on: contig → rows of the callset on it, for contigs that phenotypes lie on.
         matrix_id: hash of recipe, parameters and load ids.
@@ -40,6 +53,8 @@ class MatrixPlan:
     build: ReferenceBuild
     asked: tuple[str, ...]
     parameters: Mapping[str, str]
+    quantifications: tuple[str, ...]
+    run_ids: frozenset[str]
     load_ids: tuple[str, ...]
     rows_on: Mapping[str, int]
     matrix_id: str
@@ -50,24 +65,34 @@ class MatrixPlan:
         """Predicate of the rows of this set."""
         return in_list("matrix_id", [self.matrix_id])
 
+    def of_quantifications(self, dataset: str) -> str:
+        """Predicate of the rows of `phenotypes` and `expression` that the set is made from."""
+        return f"{in_list('dataset', [dataset])} AND {in_list('quantification', self.quantifications)}"
+
 
 def autosomes(build: ReferenceBuild) -> list[str]:
     """Canonical names of chromosomes 1 to 22."""
     return [name for name in (build.canonical(str(n)) for n in range(1, 23)) if name is not None]
 
 
-def plan_matrices(context: Context, params: EqtlBuild) -> MatrixPlan:
+def plan_matrices(context: Context, params: EqtlBuild, cohort: Cohort) -> MatrixPlan:
     """Find the loads, agree on the build, and compare with the set of that name where there is one.
 
-    The loads of a callset that hold nothing on the phenotypes' contigs do not count: an unrelated load
-    leaves a set what it is. Where every load counts, the answer needs no Spark.
+    The loads of a callset that hold nothing on the phenotypes' contigs do not count, nor do other quantifications of
+    the dataset: an unrelated load leaves a set what it is. Where every load counts, the answer needs no Spark.
 
     Raises:
-        InputError: callset or dataset are not loaded.
+        InputError: callset or dataset are not loaded, or it is not clear which quantifications are meant.
         BuildError: they lie in different builds.
         LakeError: the name is in use for another set, and `replace` is not given.
     """
-    loads = [r for r in context.fetch(LOADS) if _is_source(r, params)]
+    of_dataset = in_list("dataset", [params.dataset])
+    chosen = choose_quantifications(
+        params.dataset, context.fetch(QUANTIFICATIONS, where=of_dataset), params.quantification
+    )
+    names = tuple(row["quantification"] for row in chosen)
+    of_chosen = {row["load_id"] for row in chosen}
+    loads = [r for r in context.fetch(LOADS) if _is_source(r, params, of_chosen)]
     for name, target, flag in (
         (params.callset, VARIANTS, "--callset"),
         (params.dataset, EXPRESSION, "--dataset"),
@@ -78,20 +103,31 @@ def plan_matrices(context: Context, params: EqtlBuild) -> MatrixPlan:
         params.callset, _builds(loads, VARIANTS.name), params.dataset, _builds(loads, EXPRESSION.name)
     )
     asked = _canonical_contigs(params.contig, build)
-    parameters = _as_texts({**dataclasses.asdict(params), "contig": asked})
+    parameters = _as_texts(
+        {**dataclasses.asdict(params), "contig": asked, "quantification": names, "cohort": cohort.name}
+    )
     sets = context.fetch(EQTL_MATRICES, ["matrix_id", "name", "parameters", "load_ids"])
     named = next((row for row in sets if row["name"] == params.name), None)
 
     def plan(load_ids: Iterable[str], rows_on: Mapping[str, int]) -> MatrixPlan:
         matrix_id = name_matrix(RECIPE, parameters, load_ids)
-        is_built = named is not None and named["matrix_id"] == matrix_id
-        return MatrixPlan(build, asked, parameters, tuple(sorted(load_ids)), rows_on, matrix_id, is_built)
+        return MatrixPlan(
+            build=build,
+            asked=asked,
+            parameters=parameters,
+            quantifications=names,
+            run_ids=frozenset(run for row in chosen for run in row["run_ids"]),
+            load_ids=tuple(sorted(load_ids)),
+            rows_on=rows_on,
+            matrix_id=matrix_id,
+            is_built=named is not None and named["matrix_id"] == matrix_id,
+        )
 
     of_all_loads = plan([r["load_id"] for r in loads], {})
     if of_all_loads.is_built:
         return of_all_loads
     with context.progress.step(f"looking up callset {params.callset} and dataset {params.dataset}"):
-        contigs = _phenotype_contigs(context, params, build, asked)
+        contigs = _phenotype_contigs(context, params, of_all_loads)
         rows_on, used = _count_variants(context, params, contigs)
     of_used = [r["load_id"] for r in loads if r["target"] != VARIANTS.name or r["load_id"] in used]
     planned = plan(of_used, rows_on)
@@ -100,9 +136,11 @@ def plan_matrices(context: Context, params: EqtlBuild) -> MatrixPlan:
     return planned
 
 
-def _is_source(load: Row, params: EqtlBuild) -> bool:
-    subjects = {VARIANTS.name: params.callset, EXPRESSION.name: params.dataset}
+def _is_source(load: Row, params: EqtlBuild, of_quantifications: set[str]) -> bool:
     target = load["target"]
+    if target == EXPRESSION.name:
+        return load["load_id"] in of_quantifications
+    subjects = {VARIANTS.name: params.callset, RUN_RECORDS.name: params.dataset}
     return target == SAMPLES.name or (target in subjects and subjects[target] == load["subject"])
 
 
@@ -132,19 +170,17 @@ def _as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _phenotype_contigs(
-    context: Context, params: EqtlBuild, build: ReferenceBuild, asked: tuple[str, ...]
-) -> list[str]:
-    """Autosomes that phenotypes of the dataset lie on, and that were asked for."""
-    columns = ["dataset", "contig", "build"]
-    places = [row for row in context.fetch(PHENOTYPES, columns) if row["dataset"] == params.dataset]
-    if strangers := sorted({row["build"] for row in places} - {build.name}):
+def _phenotype_contigs(context: Context, params: EqtlBuild, plan: MatrixPlan) -> list[str]:
+    """Autosomes that phenotypes of the quantifications lie on, and that were asked for."""
+    where = plan.of_quantifications(params.dataset)
+    places = context.fetch(PHENOTYPES, ["contig", "build"], where=where)
+    if strangers := sorted({row["build"] for row in places} - {plan.build.name}):
         raise BuildError(
-            f"Phenotypes of {params.dataset} lie in {strangers[0]}, the genotypes in {build.name}.",
+            f"Phenotypes of {params.dataset} lie in {strangers[0]}, the genotypes in {plan.build.name}.",
             where="table phenotypes",
             mend="Load the expression again with places in the callset's build.",
         )
-    return sorted({row["contig"] for row in places} & set(asked or autosomes(build)))
+    return sorted({row["contig"] for row in places} & set(plan.asked or autosomes(plan.build)))
 
 
 def _count_variants(

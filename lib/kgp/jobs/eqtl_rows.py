@@ -34,19 +34,20 @@ def write_phenotypes(
     """Write the phenotypes; returns how many were dropped for what, and contig → TSS of the others."""
     from pyspark.sql import functions as F
 
-    of_dataset = in_list("dataset", [params.dataset])
+    of_quantifications = plan.of_quantifications(params.dataset)
     normalise = partial(
         normalise_basic,
         min_expression=params.min_expression,
         min_expression_fraction=params.min_expression_fraction,
     )
     places = place_phenotypes(
-        context.read(PHENOTYPES).where(of_dataset),
+        context.read(PHENOTYPES).where(of_quantifications),
+        n_quantifications=len(plan.quantifications),
         asked=plan.asked,
         autosomes=autosomes(plan.build),
         with_genotypes=sorted(plan.rows_on),
     )
-    values = context.read(EXPRESSION).where(of_dataset)
+    values = context.read(EXPRESSION).where(of_quantifications)
     rows = gather_phenotypes(values, places, joined.run_ids, normalise).persist()
     dropped: Counter[str] = Counter()
     tss_by_contig: dict[str, list[int]] = {}

@@ -8,7 +8,7 @@ holds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kgp.errors import BuildError, CheckError, InputError, OverlapError
@@ -65,6 +65,7 @@ def join_people(
     people: Mapping[str, Person],
     *,
     needs: Sequence[str] = (),
+    drop: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
 ) -> SampleJoin:
     """Samples of the callset ∩ runs of the dataset ∩ cohort, each person once.
 
@@ -77,6 +78,7 @@ def join_people(
         cohort: people that the cohort names.
         people: sample_id → what is known of the person.
         needs: what must be known of a person, for example sex.
+        drop: of the people who are left, those to leave out besides, for example relatives, and why.
 
     Raises:
         InputError: the callset or the dataset has nobody.
@@ -109,6 +111,9 @@ def join_people(
             kept.append(sample_id)
         else:
             dropped[sample_id] = reason
+    if drop is not None:
+        dropped |= drop(kept)
+        kept = [sample_id for sample_id in kept if sample_id not in dropped]
     if not kept:
         raise _nobody(sources, index_of, run_of, cohort, dropped)
     return SampleJoin(

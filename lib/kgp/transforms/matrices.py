@@ -31,6 +31,8 @@ CONTIG_NOT_ASKED = "on a contig that was not asked for"
 NOT_AUTOSOMAL = "not on an autosome"
 NO_GENOTYPES_THERE = "no genotypes on its contig"
 REPEATED_VALUE = "several values of one run"
+NOT_IN_ALL = "not in every quantification"
+OTHER_PLACE = "in different places of the quantifications"
 
 PLACE_COLUMNS = (
     "contig", "phenotype_id", "start", "end", "tss", "strand", "gene_id", "gene_name", "group_id",
@@ -53,12 +55,18 @@ def name_matrix(recipe: str, parameters: Mapping[str, object], load_ids: Iterabl
 
 
 def place_phenotypes(
-    phenotypes: DataFrame, *, asked: Sequence[str], autosomes: Sequence[str], with_genotypes: Sequence[str]
+    phenotypes: DataFrame,
+    *,
+    n_quantifications: int = 1,
+    asked: Sequence[str],
+    autosomes: Sequence[str],
+    with_genotypes: Sequence[str],
 ) -> DataFrame:
-    """Say of each phenotype why its place rules it out: adds `reason`, null where nothing does.
+    """Say of each phenotype why its place rules it out: a row each with `reason`, null where nothing does.
 
     Args:
         phenotypes: rows of `phenotypes`.
+        n_quantifications: of so many quantifications; each must have the phenotype, at the same place.
         asked: contigs that were asked for; none means all.
         autosomes: diploid contigs of the build; sex chromosomes need rules of their own.
         with_genotypes: contigs on which the callset has rows.
@@ -66,11 +74,33 @@ def place_phenotypes(
     from pyspark.sql import functions as F
 
     rules = ((asked, CONTIG_NOT_ASKED), (autosomes, NOT_AUTOSOMAL), (with_genotypes, NO_GENOTYPES_THERE))
-    reasons = [
+    reasons = [F.when(F.col("contig").isNull(), NO_PLACE)]
+    reasons += [
         F.when(~F.col("contig").isin(list(contigs)), reason)
         for contigs, reason in rules
         if contigs or reason != CONTIG_NOT_ASKED
     ]
+    if n_quantifications > 1:
+        places = F.struct("contig", "start", "end", "strand")
+        phenotypes = (
+            phenotypes.groupBy("phenotype_id")
+            .agg(
+                *[
+                    F.min_by(name, "quantification").alias(name)
+                    for name in PLACE_COLUMNS
+                    if name != "phenotype_id"
+                ],
+                F.count("*").alias("n"),
+                F.count_distinct(F.to_json(places)).alias("n_places"),
+            )
+            .select(
+                *PLACE_COLUMNS,
+                F.when(F.col("n") < n_quantifications, NOT_IN_ALL)
+                .when(F.col("n_places") > 1, OTHER_PLACE)
+                .alias("apart"),
+            )
+        )
+        reasons.insert(0, F.col("apart"))
     return phenotypes.withColumn("reason", F.coalesce(*reasons))
 
 
