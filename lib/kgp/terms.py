@@ -344,6 +344,14 @@ _ALL = (
         "What was done to the values before release: none, peer10_residuals, quantile, cqn or unknown.",
     ),
     Term("value", DOUBLE, "Measured expression in the quantification's unit."),
+    # -- covariates that somebody else computed or measured
+    Term("covariate_set", STRING, "Name of a table of covariates: the file's name without its endings."),
+    Term(
+        "covariate_value",
+        DOUBLE,
+        "Value of the covariate for the person; null where it is missing or a word.",
+    ),
+    Term("covariate_text", STRING, "The value as the file has it."),
     # -- quality of expression
     Term(
         "quality_id",

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -13,7 +14,10 @@ from scipy import stats
 
 from kgp import tables as t
 from kgp.errors import BuildError, CheckError, InputError, LakeError, OverlapError, UsageError
+from kgp.job import Progress, run_job
 from kgp.jobs import build_eqtl_matrices
+from kgp.jobs.load_covariates import LOAD_COVARIATES
+from kgp.params import LoadCovariates
 
 MATRICES = (t.EQTL_PHENOTYPES, t.EQTL_GENOTYPES, t.EQTL_COVARIATES, t.EQTL_MATRICES)
 LOOSE = {"min_expression": 0.0, "min_maf": 0.0, "max_missing": 1.0}
@@ -452,3 +456,229 @@ def test_a_cohort_may_be_a_file_of_ids_and_is_recorded_by_its_ids(toy, fill, bui
     assert not build_set(path, name="a", cohort=str(second), **LOOSE).changed
     with pytest.raises(InputError, match="HG22"):
         build_set(path, name="c", cohort=str(wrong), **LOOSE)
+
+
+# ------------------------------------------------------------------- covariates of the runs and of loaded tables
+
+
+@pytest.fixture
+def crowd(toy):
+    """The toy with sixteen people, HG01 to HG16 in the callset's order, each with the run ERR of that number."""
+    numbers = range(1, 17)
+    toy.people = {
+        f"HG{i:02}": ("CEU" if i < 9 else "FIN", "EUR", "male" if i % 3 else "female") for i in numbers
+    }
+    toy.callset = list(toy.people)
+    toy.runs = {f"ERR{i:02}": f"HG{i:02}" for i in numbers}
+    toy.variants = [{**toy.variants[0], "dosages": [i % 3 for i in numbers]}]
+    toy.expression = {"g1": {f"ERR{i:02}": float(i) for i in numbers}}
+    return toy
+
+
+@pytest.fixture
+def load_covariates(make_config, tmp_path):
+    """Write a table with a column a person and load it into a lake."""
+
+    def load(lake, name, columns, path=None):
+        config = make_config(lake)
+        if path is None:
+            path = tmp_path / f"{name}.txt"
+            pd.DataFrame(columns, dtype=object).to_csv(path, sep="\t", index_label="id", na_rep="NA")
+        params = config.params(LoadCovariates, {"file": str(path), "covariate_set": name})
+        return run_job(LOAD_COVARIATES, params, config, progress=Progress(quiet=True))
+
+    return load
+
+
+def of_runs(lake, **told):
+    """Tell a lake lab or batch of its runs: name → run → level."""
+    runs = lake.fetch(t.RUNS).to_pylist()
+    for run in runs:
+        run |= {name: levels.get(run["run_id"]) for name, levels in told.items()}
+    lake.put(t.RUNS, runs, None)
+
+
+def covariates(lake, name):
+    """Covariate → its row, in order, of a set; and the set's row."""
+    (built,) = (r for r in read(lake, t.EQTL_MATRICES) if r["name"] == name)
+    rows = [r for r in read(lake, t.EQTL_COVARIATES) if r["matrix_id"] == built["matrix_id"]]
+    assert built["n_covariates"] == len(rows)
+    return {r["covariate_id"]: r["values"] for r in sorted(rows, key=lambda r: r["row_index"])}, built
+
+
+def test_lab_and_batch_are_those_of_the_runs(crowd, fill, build_set, lake):
+    path = fill(crowd)
+    labs = {f"ERR{i:02}": ("CNAG CRG", "LUMC", "UNIGE")[i // 2 % 3] for i in range(2, 17)}
+    batches = {f"ERR{i:02}": "12"[i % 5 == 0] for i in range(1, 16)} | {"ERR16": " "}
+    of_runs(lake, lab=labs, batch=batches)
+    people = lake.fetch(t.SAMPLES).to_pylist()
+    for person in people:  # a child of somebody whose lab is not known, who would be kept otherwise
+        person |= {"father_id": "HG01"} if person["sample_id"] == "HG05" else {}
+    lake.put(t.SAMPLES, people, None)
+    report = build_set(path, name="a", covariates=["lab", "batch"], **LOOSE)
+    found, built = covariates(path, "a")
+    kept = [f"HG{i:02}" for i in range(2, 16)]
+    assert built["sample_ids"] == kept
+    assert built["dropped_samples"] == {
+        "HG01": "lab of the run not known", "HG16": "batch of the run not known"
+    }  # fmt: skip
+    assert built["dropped"] == {
+        "people: lab of the run not known": 1, "people: batch of the run not known": 1
+    }  # fmt: skip
+    assert "left out, lab of the run not known: 1 (HG01)" in report.notes
+    assert "lab: the reference is CNAG CRG (4 people)." in report.notes
+    lab = np.array([labs[f"ERR{s[2:]}"] for s in kept])
+    batch = np.array([batches[f"ERR{s[2:]}"] for s in kept])
+    assert list(found) == ["sex_female", "population_FIN", "lab_LUMC", "lab_UNIGE", "batch_2"]
+    assert found["lab_LUMC"] == (lab == "LUMC").astype(float).tolist()
+    assert found["lab_UNIGE"] == (lab == "UNIGE").astype(float).tolist()
+    assert found["batch_2"] == (batch == "2").astype(float).tolist()
+    assert built["parameters"]["covariates"] == '["lab", "batch"]'
+    assert built["load_ids"] == ["e1", "p1", "v1"]
+    with pytest.raises(LakeError, match=r"covariates \[\"lab\", \"batch\"\] \(now None\)"):
+        build_set(path, name="a", **LOOSE)
+    build_set(path, name="a", replace=True, related="drop", **LOOSE)
+    assert covariates(path, "a")[1]["dropped_samples"] == {"HG05": "child of HG01"}
+
+
+def test_lab_that_is_the_population_again_is_named_as_left_out(crowd, fill, build_set, lake):
+    path = fill(crowd)
+    of_runs(
+        lake,
+        lab={f"ERR{i:02}": "A" if i < 9 else "B" for i in range(1, 17)},
+        batch=dict.fromkeys(crowd.runs, "1"),
+    )
+    report = build_set(path, name="a", covariates=["lab", "batch"], **LOOSE)
+    found, built = covariates(path, "a")
+    assert list(found) == ["sex_female", "population_FIN"]
+    assert built["dropped"] == {"covariates: collinear with those before it": 1}
+    assert report.details["dropped_covariates"] == {"lab_B": "collinear with those before it"}
+    assert "left out, covariates: collinear with those before it: 1 (lab_B)" in report.notes
+
+
+def test_loaded_tables_join_the_basic_covariates(crowd, fill, build_set, load_covariates):
+    path = fill(crowd)
+    numbers = np.random.default_rng(7).normal(size=(4, 15))
+    people = [f"HG{i:02}" for i in range(15, 0, -1)]  # another order, and HG16 is not there
+    table = pd.DataFrame(numbers, ["PC1", "PC2", "constant", "PC1 again"], people, dtype=object)
+    table.loc["constant"] = 3
+    table.loc["PC1 again"] = 2 - 4 * table.loc["PC1"]
+    table.loc["centre"] = ["Geneva" if i % 2 else "Uppsala" for i in range(15)]
+    table.loc["PC2", "HG04"] = None
+    table.loc["centre", "HG09"] = None
+    load = load_covariates(path, "pcs", table)
+    load_covariates(
+        path, "more", pd.DataFrame({s: [i**2, i % 4] for i, s in enumerate(people)}, ["PC1", "z"])
+    )
+    load_covariates(path, "unused", table)
+    report = build_set(path, name="a", covariates=["more", "pcs"], **LOOSE)
+    found, built = covariates(path, "a")
+    kept = [s for s in reversed(people) if s not in ("HG04", "HG09")]
+    assert built["sample_ids"] == kept
+    assert built["dropped_samples"] == {
+        "HG04": "covariate PC2 not known", "HG09": "covariate centre not known",
+        "HG16": "not in covariate set more",
+    }  # fmt: skip
+    assert list(found) == ["sex_female", "population_FIN", "PC1", "z", "pcs:PC1", "PC2", "centre_Uppsala"]
+    of_people = table[kept]
+    assert found["pcs:PC1"] == of_people.loc["PC1"].tolist()
+    assert found["PC2"] == of_people.loc["PC2"].tolist()
+    assert found["centre_Uppsala"] == (of_people.loc["centre"] == "Uppsala").astype(float).tolist()
+    assert found["PC1"] == [people.index(s) ** 2 for s in kept]
+    assert found["z"] == [people.index(s) % 4 for s in kept]
+    assert report.details["dropped_covariates"] == {
+        "constant": "constant", "PC1_again": "collinear with those before it"
+    }  # fmt: skip
+    assert {k: n for k, n in built["dropped"].items() if k.startswith("covariates")} == {
+        "covariates: constant": 1, "covariates: collinear with those before it": 1
+    }  # fmt: skip
+    loads = {r["subject"]: r["load_id"] for r in read(path, t.LOADS) if r["target"] == "covariates"}
+    assert load.changed
+    assert built["load_ids"] == sorted(["e1", "p1", "v1", loads["pcs"], loads["more"]])
+    assert "covariates" in built["table_versions"]
+
+    # The same again is nothing to do, whatever is loaded besides; other values make another set.
+    load_covariates(path, "unused", table + table)
+    assert not build_set(path, name="a", covariates=["more", "pcs"], **LOOSE).changed
+    table.loc["PC1", "HG01"] = 0.0
+    load_covariates(path, "pcs", table)
+    with pytest.raises(LakeError, match="other loads of the same callset, dataset, panel or covariates"):
+        build_set(path, name="a", covariates=["more", "pcs"], **LOOSE)
+    build_set(path, name="a", covariates=["more", "pcs"], replace=True, **LOOSE)
+    assert covariates(path, "a")[0]["pcs:PC1"][0] == 0.0
+
+
+def test_clear_messages_for_covariates(crowd, fill, build_set, load_covariates, lake):
+    path = fill(crowd)
+    people = list(crowd.people)
+
+    def build(*names):
+        return build_set(path, name="a", covariates=list(names), **LOOSE)
+
+    with pytest.raises(
+        InputError, match=r"no covariate set 'pc' in this lake\. Load one: kgp load covariates"
+    ):
+        build("pc")
+    load_covariates(path, "pcs", pd.DataFrame({s: [i] for i, s in enumerate(people)}, ["PC1"]))
+    with pytest.raises(
+        InputError, match=r"no covariate set 'pc' .* Did you mean pcs\? There are: pcs; or name lab"
+    ):
+        build("pc")
+    with pytest.raises(InputError, match=r"'labs' in this lake\. Did you mean lab\?"):
+        build("labs")
+    with pytest.raises(UsageError, match=r"--covariates: 'pcs' is named twice\. Name each once"):
+        build("pcs", "pcs")
+    with pytest.raises(
+        OverlapError, match=r"lab is known of nobody of the 16 people: HG01: lab of the run not"
+    ):
+        build("lab")
+    mixed = {s: ["70" if i else "over 80"] for i, s in enumerate(people)}
+    load_covariates(path, "mixed", pd.DataFrame(mixed, ["age"]))
+    with pytest.raises(
+        InputError,
+        match=r"covariate set mixed: Covariate age holds 15 numbers and 1 words, as 'over 80' of HG01\.",
+    ):
+        build("mixed")
+    load_covariates(path, "others", pd.DataFrame({"HG00096": [1], "HG00097": [2]}, ["PC1"]))
+    with pytest.raises(
+        OverlapError,
+        match=r"others is known of nobody of the 16 people: HG01: not in covariate set others\. The set",
+    ):
+        build("others")
+    for name, some in (("first", people[:8]), ("last", people[8:])):
+        load_covariates(path, name, pd.DataFrame({s: [i] for i, s in enumerate(some)}, [name]))
+    with pytest.raises(
+        OverlapError, match="Nobody of the 16 people has all covariates that were asked for: HG01"
+    ):
+        build("first", "last")
+    many = np.random.default_rng(1).normal(size=(12, 16))
+    load_covariates(path, "many", pd.DataFrame(many, [f"PC{i}" for i in range(12)], people))
+    with pytest.raises(InputError, match="16 people are too few for 14 covariates"):
+        build("many")
+    assert not DeltaTable.is_deltatable(f"{path}/eqtl_matrices")
+
+
+def test_the_real_components_beside_the_slice(
+    shared_data, slice_template, raw, build_set, load_covariates, tmp_path
+):
+    lake = tmp_path / "lake"
+    shutil.copytree(slice_template, lake)
+    path = shared_data / "geuvadis-eqtl-qtltools" / "genes.covariates.pc50.txt.gz"
+    table = pd.read_csv(path, sep=" ", index_col=0, float_precision="round_trip")
+    assert table.shape == (53, 358)
+    load_covariates(lake, "pcs", None, path)
+    build_set(lake, name="a", covariates=["pcs"], cis_window=1000)
+    found, built = covariates(lake, "a")
+    assert built["sample_ids"] == raw.samples
+    assert built["dropped_samples"] == {}
+    basic = {"sex_female": [float(raw.panel[s][2] == "female") for s in raw.samples]} | {
+        f"population_{code}": [float(raw.panel[s][0] == code) for s in raw.samples]
+        for code in ("FIN", "GBR", "TSI")
+    }
+    expected = basic | {name: table.loc[name, raw.samples].tolist() for name in table.index}
+    assert list(found) == list(expected)
+    assert found == expected
+    # None is a combination of the others, by their rank.
+    matrix = np.array(list(expected.values()))
+    scaled = (matrix - matrix.mean(axis=1, keepdims=True)) / matrix.std(axis=1, keepdims=True)
+    assert np.linalg.matrix_rank(scaled) == 57

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,13 @@ from kgp.eqtl.covariates import Covariates, check_degrees_of_freedom, make_basic
 from kgp.io.delta import in_list
 from kgp.io.sample_list import read_cohort
 from kgp.job import Context, Job, Report
+from kgp.jobs.eqtl_covariates import Given, add_covariates, fetch_covariates, find_unknown
 from kgp.jobs.eqtl_plan import MatrixPlan, plan_matrices
 from kgp.jobs.eqtl_rows import Dropped, write_genotypes, write_phenotypes
 from kgp.params import EqtlBuild
 from kgp.tables import (
     CALLSET_SAMPLES,
+    COVARIATES,
     EQTL_COVARIATES,
     EQTL_GENOTYPES,
     EQTL_MATRICES,
@@ -34,7 +36,7 @@ from kgp.transforms.families import drop_related
 from kgp.transforms.join import SampleJoin, Sources, join_people
 from kgp.transforms.people import Person
 
-# How many names of people a note gives; the details have all.
+# How many names a note gives; the details have all.
 N_NAMES = 5
 
 
@@ -51,8 +53,9 @@ def run(context: Context, params: EqtlBuild) -> Report:
             details={"matrix_id": plan.matrix_id},
         )
     people: dict[str, Person] = {p["sample_id"]: p for p in context.fetch(SAMPLES)}
-    joined = _join(context, params, plan, cohort, people)
-    covariates = _make_covariates(joined, people)
+    given = fetch_covariates(context, params)
+    joined = _join(context, params, plan, cohort, people, given)
+    covariates = _make_covariates(joined, people, given)
     phenotypes, tss_by_contig = write_phenotypes(context, params, plan, joined)
     n_variants, genotypes = write_genotypes(context, params, plan, joined, tss_by_contig)
     _write_covariates(context, plan, covariates)
@@ -92,15 +95,21 @@ def run(context: Context, params: EqtlBuild) -> Report:
     # The ledger's row makes the set visible; where it replaces one of that name, the old rows become debris.
     context.put(EQTL_MATRICES, [row], in_list("name", [params.name]))
     context.remove_debris()
-    return _report(params, plan, joined, counts, dropped)
+    return _report(params, plan, joined, covariates, counts, dropped)
 
 
 def _join(
-    context: Context, params: EqtlBuild, plan: MatrixPlan, cohort: Cohort, people: Mapping[str, Person]
+    context: Context,
+    params: EqtlBuild,
+    plan: MatrixPlan,
+    cohort: Cohort,
+    people: Mapping[str, Person],
+    given: Sequence[Given],
 ) -> SampleJoin:
     samples = context.fetch(CALLSET_SAMPLES, ["callset", "sample_index", "sample_id"])
     runs = context.fetch(RUNS, ["dataset", "run_id", "sample_id"])
-    return join_people(
+    join = partial(
+        join_people,
         Sources(params.callset, params.dataset, cohort.name),
         [(r["sample_index"], r["sample_id"]) for r in samples if r["callset"] == params.callset],
         [
@@ -111,13 +120,21 @@ def _join(
         cohort.select(people.values()),
         people,
         needs=("sex", "population"),
-        drop=partial(drop_related, people=people) if params.related == "drop" else None,
     )
+    unknown = find_unknown(given, join())
+
+    def drop(sample_ids: Sequence[str]) -> dict[str, str]:
+        # Whoever is left out anyway must not be the reason why a relative is.
+        known = [sample_id for sample_id in sample_ids if sample_id not in unknown]
+        return unknown | (drop_related(known, people) if params.related == "drop" else {})
+
+    return join(drop=drop)
 
 
-def _make_covariates(joined: SampleJoin, people: Mapping[str, Person]) -> Covariates:
+def _make_covariates(joined: SampleJoin, people: Mapping[str, Person], given: Sequence[Given]) -> Covariates:
     rows = [people[sample_id] for sample_id in joined.sample_ids]
-    made = make_basic_covariates([str(r["sex"]) for r in rows], [str(r["population"]) for r in rows])
+    basic = make_basic_covariates([str(r["sex"]) for r in rows], [str(r["population"]) for r in rows])
+    made = add_covariates(basic, given, joined)
     check_degrees_of_freedom(len(rows), len(made.names))
     return made
 
@@ -132,21 +149,26 @@ def _write_covariates(context: Context, plan: MatrixPlan, covariates: Covariates
 
 
 def _report(
-    params: EqtlBuild, plan: MatrixPlan, joined: SampleJoin, counts: dict[str, int], dropped: Dropped
+    params: EqtlBuild,
+    plan: MatrixPlan,
+    joined: SampleJoin,
+    covariates: Covariates,
+    counts: dict[str, int],
+    dropped: Dropped,
 ) -> Report:
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in sorted(joined.dropped.items()):
-        by_reason.setdefault(reason, []).append(name)
-    notes = [
-        f"left out, {reason}: {len(names):,} ({', '.join(names[:N_NAMES])}{', …' * (len(names) > N_NAMES)})"
-        for reason, names in sorted(by_reason.items())
+    notes = _name_dropped("", joined.dropped)
+    notes += [
+        f"left out, {what}: {n:,}"
+        for what, n in dropped.items()
+        if not what.startswith(("people: ", "covariates: "))
     ]
-    notes += [f"left out, {what}: {n:,}" for what, n in dropped.items() if not what.startswith("people: ")]
+    notes += [*_name_dropped("covariates: ", covariates.dropped), *covariates.notes]
     details: dict[str, Any] = {
         "matrix_id": plan.matrix_id,
         **counts,
         "dropped": dropped,
         "dropped_samples": dict(joined.dropped),
+        "dropped_covariates": dict(covariates.dropped),
         "without_genotypes": list(joined.without_genotypes),
         "without_expression": list(joined.without_expression),
     }
@@ -166,11 +188,33 @@ def _report(
     )
 
 
+def _name_dropped(kind: str, dropped: Mapping[str, str]) -> list[str]:
+    """A note a reason, with how many there are and the first of their names."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in sorted(dropped.items()):
+        by_reason.setdefault(reason, []).append(name)
+    return [
+        f"left out, {kind}{reason}: {len(names):,} "
+        f"({', '.join(names[:N_NAMES])}{', …' * (len(names) > N_NAMES)})"
+        for reason, names in sorted(by_reason.items())
+    ]
+
+
 BUILD_EQTL_MATRICES = Job(
     name="build_eqtl_matrices",
     summary="Build a matrix set: genotypes, phenotypes and covariates of the same people in the same order.",
     params=EqtlBuild,
-    reads=(LOADS, SAMPLES, CALLSET_SAMPLES, VARIANTS, RUNS, QUANTIFICATIONS, PHENOTYPES, EXPRESSION),
+    reads=(
+        LOADS,
+        SAMPLES,
+        CALLSET_SAMPLES,
+        VARIANTS,
+        RUNS,
+        QUANTIFICATIONS,
+        PHENOTYPES,
+        EXPRESSION,
+        COVARIATES,
+    ),
     writes=(EQTL_PHENOTYPES, EQTL_GENOTYPES, EQTL_COVARIATES, EQTL_MATRICES),
     run=run,
 )

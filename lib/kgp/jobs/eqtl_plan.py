@@ -12,8 +12,10 @@ from kgp.errors import BuildError, InputError, LakeError, UsageError
 from kgp.genome import ReferenceBuild
 from kgp.io.delta import in_list
 from kgp.job import Context
+from kgp.jobs.eqtl_covariates import check_covariate_names
 from kgp.params import EqtlBuild
 from kgp.tables import (
+    COVARIATES,
     EQTL_MATRICES,
     EXPRESSION,
     LOADS,
@@ -82,7 +84,7 @@ def plan_matrices(context: Context, params: EqtlBuild, cohort: Cohort) -> Matrix
     the dataset: an unrelated load leaves a set what it is. Where every load counts, the answer needs no Spark.
 
     Raises:
-        InputError: callset or dataset are not loaded, or it is not clear which quantifications are meant.
+        InputError: callset, dataset or covariates are not loaded, or it is not clear which quantifications are meant.
         BuildError: they lie in different builds.
         LakeError: the name is in use for another set, and `replace` is not given.
     """
@@ -92,7 +94,9 @@ def plan_matrices(context: Context, params: EqtlBuild, cohort: Cohort) -> Matrix
     )
     names = tuple(row["quantification"] for row in chosen)
     of_chosen = {row["load_id"] for row in chosen}
-    loads = [r for r in context.fetch(LOADS) if _is_source(r, params, of_chosen)]
+    every = context.fetch(LOADS)
+    check_covariate_names(params.covariates, every)
+    loads = [r for r in every if _is_source(r, params, of_chosen)]
     for name, target, flag in (
         (params.callset, VARIANTS, "--callset"),
         (params.dataset, EXPRESSION, "--dataset"),
@@ -140,6 +144,8 @@ def _is_source(load: Row, params: EqtlBuild, of_quantifications: set[str]) -> bo
     target = load["target"]
     if target == EXPRESSION.name:
         return load["load_id"] in of_quantifications
+    if target == COVARIATES.name:
+        return load["subject"] in params.covariates
     subjects = {VARIANTS.name: params.callset, RUN_RECORDS.name: params.dataset}
     return target == SAMPLES.name or (target in subjects and subjects[target] == load["subject"])
 
@@ -166,7 +172,8 @@ def _as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in parameters.items()
-        if name != "replace"
+        # Without covariates of its own a set is what it was before there were any to ask for.
+        if name != "replace" and (name != "covariates" or value)
     }
 
 
@@ -215,7 +222,7 @@ def _name_in_use(named: Row, planned: MatrixPlan) -> LakeError:
         if before.get(name) != planned.parameters.get(name)
     ]
     if not changed and set(named["load_ids"]) != set(planned.load_ids):
-        changed = ["other loads of the same callset, dataset or panel"]
+        changed = ["other loads of the same callset, dataset, panel or covariates"]
     return LakeError(
         f"The name {named['name']} is in use for a set that was built with "
         f"{', '.join(changed) or 'an earlier version of the recipe'}.",

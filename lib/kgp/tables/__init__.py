@@ -18,6 +18,7 @@ from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
 from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES
 from kgp.tables.people import (
     CALLSET_SAMPLES,
+    COVARIATES,
     POPULATION_RECORDS,
     POPULATIONS,
     SAMPLE_CONFLICTS,
@@ -32,6 +33,7 @@ __all__ = [
     "ALL_TABLES",
     "ANNOTATIONS",
     "CALLSET_SAMPLES",
+    "COVARIATES",
     "EQTL_COVARIATES",
     "EQTL_GENOTYPES",
     "EQTL_MATRICES",
@@ -67,6 +69,7 @@ ALL_TABLES: tuple[Table, ...] = (
     SAMPLES,
     SAMPLE_CONFLICTS,
     POPULATIONS,
+    COVARIATES,
     CALLSET_SAMPLES,
     VARIANTS,
     STATISTICS,

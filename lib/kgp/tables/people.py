@@ -68,6 +68,17 @@ POPULATIONS = Table(
     sort_by=("population",),
 )
 
+COVARIATES = Table(
+    name="covariates",
+    grain="value of a covariate of a person, as a file states it",
+    required=("covariate_set", "covariate_id", "sample_id", "row_index", "covariate_text", "load_id"),
+    optional=("covariate_value",),
+    key=("covariate_set", "covariate_id", "sample_id"),
+    partition_by=("covariate_set",),
+    checks={"row_index_not_negative": "row_index >= 0"},
+    sort_by=("row_index", "sample_id"),
+)
+
 CALLSET_SAMPLES = Table(
     name="callset_samples",
     grain="sample of a callset and its index in that callset's arrays",
