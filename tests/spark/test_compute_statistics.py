@@ -231,6 +231,7 @@ def assert_every_group(
             assert_as_plink2(found, by_plink2(require_tool("plink2"), split, people, place))
 
 
+@pytest.mark.slow
 def test_the_bundled_slice_is_counted_as_bcftools_and_plink2_count(
     run: Callable[..., Report], bundled: Path, require_tool: Callable[[str], Path], tmp_path: Path
 ) -> None:

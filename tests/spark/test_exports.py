@@ -201,6 +201,7 @@ def test_fastqtl_runs_and_its_slope_is_the_least_squares_one(exported, raw, requ
         assert float(p) == pytest.approx(2 * stats.t.sf(abs(beta[0] / se), df), rel=5e-3)
 
 
+@pytest.mark.slow
 def test_plink2_counts_what_bcftools_counts_in_a_cohort(
     slice_template, build_set, export_set, bundled, raw, require_tool, tmp_path
 ):
@@ -339,6 +340,7 @@ def test_exporting_again_is_nothing_to_do(exported, slice_lake, export_set):
     assert again.details["commands"] == reports["tensorqtl"].details["commands"]
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_or_lost_is_written_again_and_the_others_are_left(
     gaps, lake, build_set, export_set, tmp_path, monkeypatch
 ):

@@ -236,7 +236,7 @@ def test_delta_rs_itself_is_held_to_the_constraints(lake: Lake) -> None:
     lake.create(SAMPLES)
     for changes in ({"sex": "mail"}, {"sample_id": None}):
         rows = pa.Table.from_pylist(
-            [row(SAMPLES, **changes)], pa.schema([(n, pa.string()) for n in SAMPLES.columns])
+            [row(SAMPLES, **changes)], pa.schema([(f.name, f.type) for f in SAMPLES.arrow_schema])
         )
         with pytest.raises(Exception, match=r"validation|null|NULL"):
             write_deltalake(lake.path(SAMPLES), rows, mode="append")

@@ -693,6 +693,7 @@ def test_odd_files_lose_nothing(shared_data, table):
     assert refused == {"trioDup.vcf", "issue_49.vcf", "metadata-whitespace.vcf", "eff.vcf", "test48a.vcf"}
 
 
+@pytest.mark.slow
 def test_releases_are_quiet(shared_data, table):
     """What is said of files of the 1000 Genomes archives is true of them."""
     said = {}
