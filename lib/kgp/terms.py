@@ -63,7 +63,7 @@ class Term:
         """The sentence that the Delta column carries.
 
         >>> term("start").comment
-        'First base of REF. [bp, 0-based; VCF POS - 1]'
+        'First base: of REF (VCF POS - 1), or of the phenotype. [bp, 0-based]'
         """
         notes = "; ".join(filter(None, (", ".join(filter(None, (self.unit, self.base))), self.source)))
         return f"{self.description} [{notes}]" if notes else self.description
@@ -198,11 +198,11 @@ _ALL = (
     # -- variants
     Term("contig", STRING, "Contig, canonical by the build's alias table (22 in GRCh37, chr22 in GRCh38)."),
     Term("source_contig", STRING, "Contig as the file spells it."),
-    Term("start", BIGINT, "First base of REF.", unit="bp", base="0-based", source="VCF POS - 1"),
+    Term("start", BIGINT, "First base: of REF (VCF POS - 1), or of the phenotype.", unit="bp", base="0-based"),
     Term(
         "end",
         BIGINT,
-        "One past the last base: INFO END where given, else start + length of REF.",
+        "One past the last base: of the record (INFO END, else start + length of REF), or of the phenotype.",
         unit="bp",
         base="0-based",
     ),

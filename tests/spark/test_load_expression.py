@@ -23,6 +23,7 @@ from kgp.errors import BuildError, FormatError, InputError, KgpError, LakeError,
 from kgp.io.delta import Lake
 from kgp.io.expression import reader
 from kgp.job import Progress, Report, run_job
+from kgp.jobs import load_expression
 from kgp.jobs.load_expression import LOAD_EXPRESSION
 from kgp.jobs.load_runs import LOAD_RUNS
 from kgp.params import LoadExpression, LoadRuns
@@ -373,6 +374,29 @@ def test_names_and_contents_that_stand_in_the_way(
     report = load(copy)
     assert "it takes the place of quantification a" in report.notes[-1]
     assert sorted(lake.fetch_all(QUANTIFICATIONS)["quantification"].to_pylist()) == ["b", "copy"]
+
+
+def test_another_matrix_that_takes_the_name_meanwhile_is_not_overlaid(
+    lake: Lake, load: Callable[..., Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two loads at the same time, of two files under one name: the later one is refused when it is to be valid."""
+    first, second = tmp_path / "a.bed", tmp_path / "b.bed"
+    first.write_text(HEADER + LINE, encoding="utf-8")
+    second.write_text(HEADER + LINE.replace("\t1\t", "\t7\t"), encoding="utf-8")
+    commit = load_expression._commit
+
+    def commit_while_another_loads(*given: Any) -> Any:
+        monkeypatch.setattr(load_expression, "_commit", commit)
+        load(first, quantification="same")
+        return commit(*given)
+
+    monkeypatch.setattr(load_expression, "_commit", commit_while_another_loads)
+    with pytest.raises(LakeError, match=r"has a quantification same already, loaded from .*a\.bed"):
+        load(second, quantification="same")
+    (row,) = lake.fetch(QUANTIFICATIONS).to_pylist()
+    assert [r["load_id"] for r in lake.fetch(EXPRESSION).to_pylist()] == [row["load_id"]] * len(
+        row["run_ids"]
+    )
 
 
 # ------------------------------------------------------------------------------------------------ what is refused

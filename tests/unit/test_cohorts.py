@@ -119,6 +119,7 @@ def test_an_expression_is_none_of_a_file_that_is_called_so(
     [
         ("", r"ids\.txt: The file names nobody\. Give a file with one id a line"),
         ("HG1\nHG2 male\n", r"ids\.txt, line 2: 'HG2 male' is no id"),
+        ("HG1,HG2\n", r"ids\.txt, line 1: 'HG1,HG2' is no id\. Give a file with one id a line"),
         ("HG1\n\nHG1\n", r"line 3: HG1 is there a second time, after line 1\. Name everybody once"),
         ("\x00\x01", r"line 1: It is no text"),
     ],
@@ -137,7 +138,8 @@ def test_unknown_ids_of_a_file_give_the_nearest(tmp_path: Path) -> None:
     path.write_text("HG00096\nHG00172\nNA2050\nx\ny\n")
     with pytest.raises(
         InputError,
-        match=r"known as HG00172 \(perhaps HG00171.*\), NA2050 \(perhaps NA20502.*\), x and 1 more\. There are 5",
+        match=r"ids\.txt: Nobody is known as HG00172 \(perhaps HG00171.*\), "
+        r"NA2050 \(perhaps NA20502.*\), x and 1 more\. There are 5",
     ):
         read_cohort(str(path)).select(PEOPLE)
     with pytest.raises(InputError, match="no such file"):

@@ -262,6 +262,9 @@ def test_headers_that_are_read(header: str, runs: int, tmp_path: Path) -> None:
         (f"{BED}\n", "a header and no line below it"),
         ("", "It has no header"),
         ("# nothing\n", "It has no header"),
+        ("<!DOCTYPE html>\n<html><head>\n<title>404 Not Found</title>\n", "is a web page"),
+        ("\n  <HTML lang='en'>\n<p>503 Service Unavailable</p>\n", "is a web page"),
+        ("<?xml version='1.0'?>\n<Error><Code>AccessDenied</Code></Error>\n", "is a web page"),
         ("id\tHG1\rA\t1\r", "end in a carriage return alone"),
         ("id\tHG\udcff\n", "It is no text"),
         ("Normalization REF\tHG1\nILMN_1\t2\n", "second header line of a MAGE-TAB data matrix begins with 'ILMN_1'"),
@@ -500,6 +503,26 @@ def test_another_build_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="beyond the 51,304,566 bases that the contig has in GRCh37"):
         load(path)
     assert not files_below(path)
+
+
+GAPDH_OF_38 = "12\t6534404\t6534405\tENSG00000111640.14\t1\t2"
+
+
+def test_places_of_a_matrix_show_their_build(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.bed", BED, "1\t9\t10\tA\t1\t2", GAPDH_OF_38)
+    with pytest.raises(
+        BuildError, match=r"ENSG00000111640 \(GAPDH\) begins at 12:6,534,405.* in GRCh38, not in"
+    ) as e:
+        load(path)
+    assert str(path) in str(e.value)
+    assert not files_below(path)
+    assert load(path, build="GRCh38")[0].n_records == 2
+
+
+def test_a_cell_is_shown_with_what_is_not_seen(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.bed", BED, "1\t9\t10\tA\t1\t2", "1\t9\t10\tB\t1\t2\0\u200b5")
+    with pytest.raises(FormatError, match=r"line 3: Column 6 \(HG2\): '2\\x00\\u200b5' is no number"):
+        load(path)
 
 
 def test_nothing_that_can_be_loaded(tmp_path: Path) -> None:

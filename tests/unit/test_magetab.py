@@ -155,6 +155,14 @@ def test_bad_sdrf(text: bytes, message: str, tmp_path: Path) -> None:
         read_sdrf(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("keep", [0.3, 0.7, 0.95])
+def test_an_sdrf_that_is_cut_off_is_none_with_a_short_row(keep: float, tmp_path: Path) -> None:
+    rows = "".join(f"HG{number:05}\tA{number}\tx\n" for number in range(9999))
+    data = gzip.compress(f"Source Name\tAssay Name\tLabel\n{rows}".encode())
+    with pytest.raises(FormatError, match=r"The gzip stream is cut off\. Fetch the file again"):
+        read_sdrf(write(tmp_path, data[: int(len(data) * keep)]))
+
+
 CELLS = st.text(
     st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters='"#'),
     min_size=1,

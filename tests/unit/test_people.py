@@ -128,6 +128,7 @@ def test_latin_1_is_read_and_counted(tmp_path: Path) -> None:
         ),
         ("sample\tpop\tsex\tgender\nHG1\tCEU\t1\t1\n", r"more than one column for sex"),
         ("##fileformat=VCFv4.1\n", "empty"),
+        (PANEL, r"a\.panel: It has a header and no line below it\. Fetch the file again"),
         (b"PAR1\x00\x01\n", r"line 1: It is no text\. Give the text file itself"),
         (gzip.compress(PANEL.encode() * 9)[:-12], r"cut off|broken|ends"),
     ],
@@ -135,6 +136,14 @@ def test_latin_1_is_read_and_counted(tmp_path: Path) -> None:
 def test_what_is_no_panel_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         read_panel(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.7, 0.95])
+def test_a_panel_that_is_cut_off_is_no_panel_with_a_short_line(keep: float, tmp_path: Path) -> None:
+    lines = "".join(f"HG{number:05}\tCEU\tEUR\tmale\n" for number in range(9999))
+    data = gzip.compress((PANEL + lines).encode())
+    with pytest.raises(FormatError, match=r"The gzip stream is cut off\. Fetch the file again"):
+        read_panel(write(tmp_path, data[: int(len(data) * keep)]))
 
 
 def test_a_panel_that_is_not_there(tmp_path: Path) -> None:
@@ -315,6 +324,19 @@ def test_what_cannot_be_is_a_conflict() -> None:
         ("HG5", "father_id", "HG6", "/b", "HG6 descends from HG5", "/b"),
         ("HG6", "mother_id", "HG4", "/b", "HG4 descends from HG6", "/b"),
         ("HG7", "father_id", "HG7", "/b", "HG7 descends from HG7", "/b"),
+    }
+
+
+def test_nobody_of_unknown_sex_is_a_father_and_a_mother() -> None:
+    found = put_together(
+        says("a", "pedigree", "HG1", father_id="HG9", mother_id="HG9"),
+        says("a", "pedigree", "HG2", father_id="HG8"),
+        says("a", "pedigree", "HG3", mother_id="HG8"),
+        says("a", "pedigree", "HG8"),
+    )
+    assert conflicts(found) == {
+        ("HG1", "mother_id", "HG9", "/a", "HG9 is the father of HG1", "/a"),
+        ("HG3", "mother_id", "HG8", "/a", "HG8 is the father of HG2", "/a"),
     }
 
 

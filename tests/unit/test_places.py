@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgp.errors import BuildError, FormatError
-from kgp.genome import GRCH37, GRCH38
+from kgp.genome import GRCH37, GRCH38, get_build
 from kgp.io.places import Place, read_annotation, split_version
 from kgp.io.places.landmarks import check_landmarks
 from kgp.io.places.loci import NO_STRAND, SEVERAL_PLACES
@@ -340,6 +340,16 @@ def test_a_gene_elsewhere_says_nothing() -> None:
     other_contig = Place("2", 45_409_010, 45_409_100, 45_409_011, "+")
     for place in (far, other_contig, None):
         assert check_landmarks("a.bed", lambda id, place=place: place, GRCH38) is False
+
+
+def test_ncbi36_has_pten_near_its_place_in_grch37() -> None:
+    """UCSC's hg18 has PTEN at chr10:89,613,175-89,718,512, 10,020 bases before hg19's."""
+    pten = Place("10", 89_613_174, 89_718_512, 89_613_175, "+")
+    places = {"ENSG00000171862": pten}
+    assert check_landmarks("a.bed", places.get, get_build("NCBI36")) is False
+    tp53 = Place("17", 7_571_719, 7_590_868, 7_590_863, "-")
+    with pytest.raises(BuildError, match=r"TP53.* in GRCh37, not in NCBI36"):
+        check_landmarks("a.bed", {"ENSG00000141510": tp53}.get, get_build("NCBI36"))
 
 
 def test_the_landmarks_agree_with_real_genes(shared_data: Path) -> None:

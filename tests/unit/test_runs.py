@@ -184,6 +184,17 @@ def test_columns() -> None:
     assert made.evidence == "matrix column, made from runs of one person by Source Name"
 
 
+@pytest.mark.parametrize("column", ["NA12878", "GM12878", "GM 12878", "na12878", "GEUV: NA12878"])
+def test_every_spelling_of_a_person_is_the_run_that_has_the_id_as_a_name(column: str) -> None:
+    """Geuvadis sequenced some people at all laboratories; the SDRF calls one of these runs by the person's id."""
+    listed = [
+        record("R1", "NA12878", aliases={"Source Name": ("NA12878",)}),
+        record("R2", "GEUV:NA12878", "sequence_index", aliases={"SAMPLE_NAME": ("GEUV:NA12878",)}),
+    ]
+    (run,) = resolve_columns([column], listed, KNOWN)
+    assert (run.run_id, run.sample_id, run.is_new) == ("R1", "NA12878", False)
+
+
 def test_a_run_id_that_is_also_a_name_of_another_persons_run_is_ambiguous() -> None:
     listed = [record("R1", "HG00096"), record("R2", "NA12878", aliases={"Assay Name": ("R1",)})]
     (run,) = resolve_columns(["R1"], listed, KNOWN)

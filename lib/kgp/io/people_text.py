@@ -101,6 +101,12 @@ def read_text_table(url: str, names: Mapping[str, str], *, required: Sequence[st
         where = f"{source.place}, line {n}"
         values = _split(line, where, by_tabs="\t" in text)
         rows.append((n, _fit(values, width, where, source.warnings)))
+    if not rows:
+        raise FormatError(
+            "It has a header and no line below it.",
+            where=source.place,
+            mend=f"Fetch the file again, or give a {what}.",
+        )
     for name in header:
         if name and name.lower() not in names:
             source.warnings[f"column {name} is not read"] = 1
@@ -176,6 +182,8 @@ class TextLines:
         for chunk in read_chunks(plan_splits(self._url, n=1)[0]):
             data = chunk.data.removeprefix(_BYTE_ORDER_MARK) if is_first else chunk.data
             is_first = False
+            if chunk.is_torn_end:  # a part of a line is none; what cut it off is told next
+                data = data[: data.rfind(b"\n") + 1]
             self.n_lines += len(_CONTENT_LINE.findall(data))
             for raw in data.splitlines():
                 number += 1

@@ -53,7 +53,7 @@ def read_cohort(given: str) -> Cohort:
     """
     is_plain = _EXPRESSION.fullmatch(given) is not None
     if "/" in given or given.endswith(_FILE_ENDINGS) or (not is_plain and exists(given)):
-        return Cohort.of_ids(_read_ids(TextLines(given))[0])
+        return Cohort.of_ids(_read_ids(TextLines(given))[0], where=place_of(given))
     return Cohort(given.replace(" ", ""))
 
 
@@ -88,7 +88,7 @@ def _read_ids(lines: TextLines) -> tuple[tuple[str, ...], int]:
             n_headers += 1
             continue
         # PLINK's lists have the family and the person, which is the same id twice where no family is known.
-        if len(set(words)) != 1 or len(words) > 2:
+        if len(set(words)) != 1 or len(words) > 2 or "," in line:
             raise FormatError(
                 f"{line.strip()[:60]!r} is no id.", where=where, mend="Give a file with one id a line."
             )

@@ -177,16 +177,25 @@ def plan_matrix(
         build=facts.build,
         recipe=hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16],
     )
-    for row in context.fetch(QUANTIFICATIONS, where=in_list("dataset", [params.dataset])):
-        replaced = (load.load_id, *load.decision.supersedes)
+    check_name(context, matrix, load, params.dataset)
+    return load
+
+
+def check_name(context: Context, matrix: Matrix, load: FileLoad, dataset: str) -> None:
+    """Refuse a name that another matrix has, but for those that this load takes the place of.
+
+    Raises:
+        LakeError: the name is that of another matrix.
+    """
+    replaced = (load.load_id, *load.decision.supersedes)
+    for row in context.fetch(QUANTIFICATIONS, where=in_list("dataset", [dataset])):
         if row["quantification"] == matrix.name and row["load_id"] not in replaced:
             (other,) = (r["path"] for r in context.fetch(LOADS) if r["load_id"] == row["load_id"])
             raise LakeError(
-                f"{params.dataset} has a quantification {matrix.name} already, loaded from {other}.",
+                f"{dataset} has a quantification {matrix.name} already, loaded from {other}.",
                 where=load.path,
                 mend="Give this one a name of its own with --quantification.",
             )
-    return load
 
 
 def check_loaded(context: Context, load: FileLoad, params: LoadExpression) -> None:

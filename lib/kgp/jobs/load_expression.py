@@ -15,6 +15,7 @@ from kgp.jobs.expression_plan import (
     Matrix,
     check_content,
     check_loaded,
+    check_name,
     check_names,
     describe_matrix,
     plan_matrix,
@@ -103,6 +104,7 @@ def _load(
             records = replace(records, warnings={**records.warnings, **_of_annotation(annotation)})
         counts = _commit(context, load, matrix, columns, records, annotation, params.dataset)
     replaced = _names_of(context, load.decision.supersedes)
+    check_name(context, matrix, load, params.dataset)  # another load may have taken it meanwhile
     finish_load(
         context, load, counts, reader=layout.form, reason=f"by its header, read by the {records.reader}",
         seconds=context.seconds - began,

@@ -70,7 +70,7 @@ def _notes(loads: RunListLoads, found: RunsSummary) -> list[str]:
     if found.of_several_runs:
         notes.append(f"{len(found.of_several_runs)} people have several runs: {_some(found.of_several_runs)}")
     if found.n_known == 0 and found.runs:
-        notes.append("no people are known yet: kgp load samples, then this again")
+        notes.append("no people are known yet: kgp load samples brings who they are")
     elif found.not_known:
         notes.append(
             f"{len(found.not_known)} people of runs are not among the known people: {_some(found.not_known)}"

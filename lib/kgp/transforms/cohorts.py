@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kgp.errors import InputError, UsageError
 from kgp.transforms.people import SUPERPOPULATION_OF, SUPERPOPULATIONS, Person
@@ -26,20 +26,22 @@ class Cohort:
         name: the expression without its blanks; of a list of ids ``ids:<n>:<hex>``, with the first 12 hexadecimal
             digits of the SHA-256 of the sorted ids.
         ids: of a list, the ids in the order given; None where the name is an expression.
+        where: of a list, the file, for messages.
     """
 
     name: str
     ids: tuple[str, ...] | None = None
+    where: str = field(default=FLAG, compare=False)
 
     @classmethod
-    def of_ids(cls, ids: Sequence[str]) -> Cohort:
+    def of_ids(cls, ids: Sequence[str], *, where: str = FLAG) -> Cohort:
         """A list of ids under the name that it has wherever it lies.
 
         >>> Cohort.of_ids(["HG2", "HG1"]).name
         'ids:2:30ba72f7369b'
         """
         digest = hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
-        return cls(f"{_IDS}{len(ids)}:{digest}", tuple(ids))
+        return cls(f"{_IDS}{len(ids)}:{digest}", tuple(ids), where)
 
     def select(self, people: Iterable[Person]) -> set[str]:
         """Ids of the people whom it names.
@@ -53,7 +55,7 @@ class Cohort:
         """
         if self.ids is None:
             return select_cohort(self.name, people)
-        check_ids(self.ids, [str(person["sample_id"]) for person in people])
+        check_ids(self.ids, [str(person["sample_id"]) for person in people], where=self.where)
         return set(self.ids)
 
 
@@ -66,8 +68,13 @@ def count_listed(name: str) -> int | None:
     return int(name.split(":")[1]) if name.startswith(_IDS) else None
 
 
-def check_ids(ids: Iterable[str], known: Iterable[str]) -> None:
+def check_ids(ids: Iterable[str], known: Iterable[str], *, where: str = FLAG) -> None:
     """Refuse ids of people who are not known.
+
+    Args:
+        ids: in question.
+        known: of everybody.
+        where: where the ids are from, for the message.
 
     Raises:
         InputError: names the first of them with the nearest that are known.
@@ -76,7 +83,7 @@ def check_ids(ids: Iterable[str], known: Iterable[str]) -> None:
     if unknown := sorted(set(ids) - set(everybody)):
         raise InputError(
             f"Nobody is known as {hint(unknown, everybody)}.",
-            where=FLAG,
+            where=where,
             mend=f"There are {len(everybody):,} people: kgp samples cohort ALL --related keep",
         )
 

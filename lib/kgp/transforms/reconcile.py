@@ -171,9 +171,19 @@ def _check_superpopulations(people: Mapping[str, _Kept]) -> list[dict[str, Any]]
 
 
 def _check_parents(people: Mapping[str, _Kept]) -> list[dict[str, Any]]:
-    """Fathers who are women, mothers who are men, and parents who descend from their child."""
+    """Fathers who are women, mothers who are men, who is both, and parents who descend from their child."""
     found = []
+    child_of: dict[str, str] = {}  # father → first child
     for sample_id, kept in people.items():
+        child_of.setdefault(kept.row["father_id"], sample_id)
+    for sample_id, kept in people.items():
+        mother = kept.row["mother_id"]
+        is_sex_known = mother in people and people[mother].row["sex"] is not None
+        if mother in child_of and mother is not None and not is_sex_known:
+            child = child_of[mother]
+            said, origin = f"{mother} is the father of {child}", kept.origins["mother_id"]
+            where = people[child].origins["father_id"]
+            found.append(_conflict(sample_id, "mother_id", mother, origin, said, where))
         for name, wrong in (("father_id", "female"), ("mother_id", "male")):
             parent = kept.row[name]
             origin = kept.origins[name]

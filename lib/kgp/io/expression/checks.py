@@ -18,6 +18,7 @@ from kgp.io.expression.blocks import BadLine
 from kgp.io.expression.lines import MISSING_VALUE
 from kgp.io.expression.task import MatrixTask, SplitPart, Unplaced
 from kgp.io.places import Annotation
+from kgp.io.places.landmarks import check_landmarks
 
 _FEW = 5
 
@@ -56,7 +57,10 @@ def check_parts(parts: Sequence[SplitPart], task: MatrixTask) -> None:
     for part in parts:
         for contig, end in part.last_ends.items():
             ends[contig] = max(end, ends.get(contig, 0))
-    check_build(get_build(task.subject.build), where=path, last_ends=ends)
+    build = get_build(task.subject.build)
+    check_build(build, where=path, last_ends=ends)
+    landmarks = {id: place for part in parts for id, place in part.landmarks.items()}
+    check_landmarks(task.layout.url, landmarks.get, build)
     _check_repeated(parts, firsts, path)
 
 

@@ -16,6 +16,8 @@ Form = Literal["bed", "geuvadis", "table", "mage-tab", "series matrix"]
 SERIES_END = b"!series_matrix_table_end"
 _SERIES_BEGIN = "!series_matrix_table_begin"
 _FIRST_BYTES = 1 << 20
+# What a server sends in the place of a file that it does not have or give.
+_WEB_PAGE = ("<!doctype", "<html", "<?xml")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def _lines(url: str, path: str) -> Iterator[Line]:
                 "It is a ZIP archive.", where=path, mend="Unpack it and give the matrix that is in it."
             )
         starts, ends = chunk.lines()
+        if chunk.is_torn_end:  # a part of a line is none; what cut it off is told next
+            starts, ends = starts[:-1], ends[:-1]
         offsets = chunk.offsets(starts)
         for start, end, offset in zip(starts.tolist(), ends.tolist(), offsets.tolist(), strict=True):
             raw = chunk.data[start:end]
@@ -100,6 +104,12 @@ def _find_header(lines: Iterator[Line], path: str) -> tuple[list[str], Line, For
     above: list[str] = []
     is_series = False
     for line in lines:
+        if line.text.lstrip().lower().startswith(_WEB_PAGE):
+            raise FormatError(
+                "It is a web page or an answer of a server in XML, no matrix.",
+                where=f"{path}, line {len(above) + 1}",
+                mend="Look at what it says, and fetch the file again.",
+            )
         if line.text.startswith("!"):
             above.append(line.text)
             is_series = True

@@ -208,5 +208,6 @@ class _ChunkParser:
 
 
 def _show(text: str) -> str:
-    """A cell for a message."""
+    """A cell for a message, with what is not seen in it."""
+    text = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[: _SHOWN + 1])
     return f"'{text[:_SHOWN]}…'" if len(text) > _SHOWN else f"'{text}'"

@@ -23,7 +23,8 @@ from kgp.io.expression.layout import MatrixLayout
 from kgp.io.expression.lines import LineParser
 from kgp.io.expression.place import BAD_PLACE, Phenotype, PlaceFinder, PlaceProblem
 from kgp.io.expression.rows import Subject, phenotype_rows, quarantine_rows, value_rows
-from kgp.io.places import Annotation
+from kgp.io.places import Annotation, Place
+from kgp.io.places.landmarks import is_landmark
 from kgp.io.splits import LineCount, Split, read_chunks
 from kgp.tables.expression import EXPRESSION, PHENOTYPES
 from kgp.tables.ledger import QUARANTINE
@@ -81,6 +82,7 @@ class SplitPart:
         n_unplaced: phenotypes that can be loaded but have no place in the annotation, by why not.
         first_unplaced: the first of them.
         last_ends: contig as spelled → greatest end (0-based, exclusive).
+        landmarks: places, by the matrix itself, of genes that tell builds apart.
         n_on: contig as spelled → phenotypes.
         n_missing, n_negative: values that are missing, or below 0, in lines that can be loaded.
         problem: what, where and mend of an error that ended the reading.
@@ -99,6 +101,7 @@ class SplitPart:
     n_unplaced: Counter[str] = field(default_factory=Counter)
     first_unplaced: list[Unplaced] = field(default_factory=list)
     last_ends: dict[str, int] = field(default_factory=dict)
+    landmarks: dict[str, Place] = field(default_factory=dict)
     n_on: Counter[str] = field(default_factory=Counter)
     n_missing: int = 0
     n_negative: int = 0
@@ -188,6 +191,12 @@ class MatrixTask:
         part.indexes.append(records.rows + part.n_lines)
         part.n_missing += int(np.isnan(values).sum())
         _notice_places(part, records)
+        if self.annotation is None and self.subject.kind == "gene":
+            part.landmarks |= {
+                one.gene_id: one.place
+                for one in records.phenotypes
+                if one.gene_id is not None and one.place is not None and is_landmark(one.gene_id)
+            }
         for one in records.bad:
             part.n_bad[one.kind] += 1
         n_free = MOST_KEPT - len(part.first_bad)

@@ -104,7 +104,9 @@ class Text:
     def _raw_lines(self) -> Iterator[bytes]:
         for split in plan_splits(self.url, n=1):
             for chunk in read_chunks(split, chunk_bytes=_CHUNK_BYTES):
-                yield from chunk.data.removesuffix(b"\n").split(b"\n")
+                lines = chunk.data.removesuffix(b"\n").split(b"\n")
+                # A part of a line is none; what cut it off is told next.
+                yield from lines[:-1] if chunk.is_torn_end else lines
 
     def _decode(self, raw: bytes) -> str:
         try:

@@ -89,6 +89,9 @@ def _resolve(
     identity = identify_person(column, named)
     if identity.sample_id in by_person:
         assert identity.sample_id is not None
+        if (named_so := by_alias.get(identity.sample_id)) is not None:  # as its id itself would be read
+            by = " and ".join(sorted({*named_so.values()}))
+            return _of_runs(column, [runs[run_id] for run_id in named_so], by)
         return _of_runs(column, [runs[run_id] for run_id in by_person[identity.sample_id]], "the person's id")
     if runs:
         who = identity.sample_id or "that name"
