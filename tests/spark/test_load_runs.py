@@ -148,7 +148,7 @@ def test_people_who_come_later_are_found_by_the_next_run(tmp_path: Path, lake: L
     path = write(tmp_path / "a.sdrf.txt", SDRF + "GM12878\tUU\tA1\tE1\n")
     report = load(path)
     assert report.summary == "1 runs of 0 people of E-GEUV-1, 1 of nobody"
-    assert report.notes[-1] == "no people are known yet: kgp load samples, then this again"
+    assert report.notes[-1] == "no people are known yet: kgp load samples brings who they are"
     (row,) = lake.fetch(RUNS).to_pylist()
     assert row["sample_id"] is None
     assert row["problem"].startswith("nobody is known as 'GM12878'")

@@ -103,6 +103,24 @@ class TestComponents:
             assert made.loadings is not None
             assert made.loadings[:, 0] == pytest.approx(sign * loadings[:, 0], abs=1e-9)
 
+    @pytest.mark.parametrize("exponent", [-1000, -600, 600, 1000])
+    def test_the_scale_of_a_phenotype_does_not_matter_however_large_or_small(self, exponent):
+        """Squares of such numbers overflow or vanish: no phenotype may be lost, or drown the others, for that."""
+        values = simulate(2, n_phenotypes=50, n_samples=20)
+        moved = values.copy()
+        moved[::3] *= 2.0**exponent
+        made = principal_components(moved, 5, with_loadings=True)
+        of_plain = principal_components(values, 5, with_loadings=True)
+        assert np.array_equal(made.scores, of_plain.scores)
+        assert np.array_equal(made.loadings, of_plain.loadings)
+        assert choose_by_be(moved, seed=1).p_values.tolist() == choose_by_be(values, seed=1).p_values.tolist()
+
+    def test_people_are_counted_before_anything_else(self):
+        with pytest.raises(UsageError, match="1 principal components of 1 people and 4 phenotypes"):
+            principal_components(np.ones((4, 1)), 1)
+        with pytest.raises(UsageError, match="1 principal components of 0 people and 4 phenotypes"):
+            principal_components(np.ones((4, 0)), 1)
+
     @pytest.mark.parametrize(
         ("is_centred", "is_scaled"), [(True, True), (True, False), (False, True), (False, False)]
     )

@@ -72,6 +72,22 @@ def test_an_independent_covariate_is_kept_at_any_scale(seed, exponent):
     assert drop_useless(["a", "b", "c", "d"], values).names == ("a", "b", "c", "d")
 
 
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**600, 2.0**1000])
+def test_a_covariate_of_any_size_is_as_good_as_another(scale):
+    """Squares of such numbers overflow or vanish."""
+    generator = np.random.default_rng(3)
+    values = generator.normal(size=(30, 3))
+    moved = np.column_stack([values[:, 0] * scale, values[:, 1:], values[:, 0] * 3.0])
+    assert drop_useless(["a", "b", "c", "d"], moved).dropped == {"d": "collinear with those before it"}
+    phenotypes = generator.normal(size=(4, 30))
+    assert residualise(phenotypes, moved[:, :3]) == pytest.approx(residualise(phenotypes, values), abs=1e-12)
+
+
+def test_whole_numbers_are_covariates():
+    made = drop_useless(["a", "b"], np.array([[1, 7], [2, 7], [4, 7]]))
+    assert (made.names, made.dropped) == (("a",), {"b": "constant"})
+
+
 def test_more_covariates_than_people_leave_as_many_as_can_be_told_apart():
     values = np.random.default_rng(1).normal(size=(4, 6))
     result = drop_useless(list("abcdef"), values)

@@ -217,3 +217,11 @@ def test_thresholds_of_real_counts_add_up(shared_data):
     found = join_reasons(few, drop_mostly_zero(counts, max_zero_fraction=0.5))
     assert count_reasons(found) == dict(expected)
     assert len(expected) == 2
+
+
+def test_whole_numbers_are_expression():
+    kept, reasons = normalise_basic(
+        np.array([[1, 2, 3], [4, 4, 4]]), min_expression=0.1, min_expression_fraction=0.2
+    )
+    assert reasons == [None, "constant"]
+    assert kept[0] == pytest.approx([-0.6744897501960817, 0.0, 0.6744897501960817])

@@ -372,6 +372,11 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"Covariate 1 \(counted from 0\) is a combination"):
             peer(simulate(30, 20, 2)[0], 2, covariates=np.hstack([column, 3.0 * column]))
 
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+    def test_values_whose_squares_overflow_are_refused(self):
+        with pytest.raises(InputError, match=r"too large: their squares overflow.*inverse normal transform"):
+            peer(simulate(30, 20, 2)[0] * 1e300, 2)
+
     def test_a_missing_covariate_is_refused(self):
         with pytest.raises(InputError, match=r"Covariate 0 \(counted from 0\) has missing values"):
             peer(simulate(30, 20, 2)[0], 2, covariates=np.full((20, 1), np.nan))

@@ -118,6 +118,15 @@ def test_the_values_given_are_left_as_they_were():
     assert np.array_equal(values, before, equal_nan=True)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.float32])
+def test_whole_numbers_and_short_floats_lose_nothing(kind):
+    """The mean of whole numbers is none: a result of the input's own type would cut it."""
+    values = np.array([[5, 4], [2, 1], [3, 4]], dtype=kind)
+    found = quantile_normalise(values)
+    assert found.dtype == np.float64
+    assert found.tolist() == [[4.5, 4.0], [1.5, 1.5], [3.5, 4.0]]
+
+
 @pytest.mark.parametrize("n_values", [0, 1])
 def test_a_sample_with_too_few_values_is_refused(n_values):
     values = np.ones((3, 2))

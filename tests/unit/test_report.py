@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from collections import Counter
 from fractions import Fraction
@@ -31,8 +33,9 @@ from kgp.report.figures_genotypes import draw_components
 from kgp.report.markup import escape, table
 from kgp.report.overlap import find_overlap
 from kgp.report.page import MARK
+from kgp.report.points import name_points
 from kgp.report.spectrum import BINS, CLASSES, bin_alleles, classify
-from kgp.report.style import MOST_VECTORS, to_svg
+from kgp.report.style import MOST_VECTORS, new_figure, to_svg
 from kgp.report.thinning import choose_stretches, choose_variants, spread
 from report_lake import CALLSET, HOSTILE, load_row, make_lake, make_people, open_lake, put_callset, put_people
 
@@ -239,6 +242,10 @@ def test_what_is_said_is_what_is_in_the_lake(page: str) -> None:
     assert "GM12345" in said["expression"]
     assert "low correlation: HG00008" in said["quality"]
     assert "sex mismatch: HG01005, HG01010" in said["quality"]
+    assert "sex inferred of 52 runs, undecided of 0" in said["quality"]
+    assert "phenotypes above 0" in said["quality"]
+    assert "relatives among them included" in said["genotypes"]
+    assert "polymorphic alleles in brackets" in said["frequencies"]
     assert "Sources differ 2 times in what they say of 2 people" in said["conflicts"]
     assert "minor allele too rare in the cohort" in said["eqtl"]
     assert "6,000" in said["eqtl"]  # considered: 4,321 + 1,500 + 80 + 99
@@ -435,6 +442,81 @@ def test_very_many_points_are_drawn_as_pixels() -> None:
     assert "data:image/png;base64," in many
     assert many.count("<use ") < 100
     assert len(many) < 500_000
+
+
+def test_ids_of_a_figure_are_its_own_and_numbered() -> None:
+    """matplotlib's ids are hashes of floating-point numbers, whose last bit depends on the machine."""
+    places = np.random.default_rng(0).normal(size=(40, 2))
+    points = PeoplePoints(("x",) * 40, ("CEU",) * 40, ("EUR",) * 40, places, (0.5, 0.25))
+    svg = to_svg(draw_components(points, 0, 1), "one", "One", "One figure.")
+    ids = [one for one in re.findall(r' id="([^"]+)"', svg) if one not in ("one-title", "one-desc")]
+    assert ids
+    assert sorted(ids) == sorted(f"one-{number}" for number in range(1, len(ids) + 1))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) == set(ids)
+
+
+def test_a_command_for_an_odd_place_can_be_pasted_into_a_shell(tmp_path: Path, config: Config) -> None:
+    place = tmp_path / "o'dd & old lake"
+    put_people(open_lake(place), make_people(("CEU",), 3))
+    write(config, place, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    commands = [html.unescape(one) for one in re.findall(r"Run: <code>(kgp [^<]*)</code>", text)]
+    assert commands
+    assert all(shlex.split(one)[-2:] == ["--lake", str(place)] for one in commands)
+
+
+def test_no_group_lies_on_top_of_all_others() -> None:
+    """Two groups at one place: were one drawn after the other, the last would hide the first."""
+    n = 400
+    places = np.random.default_rng(0).normal(size=(n, 2))
+    groups = tuple(("CEU", "GIH")[i % 2] for i in range(n))
+    superpopulations = tuple({"CEU": "EUR", "GIH": "SAS"}[group] for group in groups)
+    figure = draw_components(PeoplePoints(groups, groups, superpopulations, places, (0.5, 0.25)), 0, 1)
+    drawn = figure.axes[0].collections
+    assert sum(len(one.get_offsets()) for one in drawn) == n
+    colours = [tuple(one.get_facecolor()[0]) for one in drawn for _ in one.get_offsets()]
+    for part in (colours[: n // 4], colours[-n // 4 :]):
+        n_first, n_second = (part.count(colour) for colour in sorted(set(colours)))
+        assert abs(n_first - n_second) <= n // 16
+
+
+@pytest.mark.parametrize(
+    "others", [[(6.4, 0.0)], [(6.4, 0.0), (8.0, 0.01)], [(4.8, 0.0), (6.4, 0.0), (9.9, 0.0)]]
+)
+def test_a_name_lies_on_no_other_point_that_has_one(others: list[tuple[float, float]]) -> None:
+    figure, axes = new_figure(5.1, 5.0)
+    places = np.array([(5.6, 0.0), *others])
+    names = [f"HG{i:05d}" for i in range(len(places))]
+    axes.set_xlim(-1, 11)
+    axes.set_ylim(-1, 1)
+    name_points(figure, axes, places[:, 0], places[:, 1], names)
+    figure.canvas.draw()
+    points = dict(zip(names, axes.transData.transform(places), strict=True))
+    assert axes.texts
+    for text in axes.texts:
+        box = text.get_window_extent()
+        for name, (x, y) in points.items():
+            assert name == text.get_text() or not box.contains(x, y), (name, text.get_text())
+
+
+@pytest.mark.parametrize(
+    ("unit", "processing", "told"),
+    [
+        ("rpkm", "none", "XIST, log2(rpkm + 1)"),
+        ("count", "none", "XIST, log2(counts per million + 1)"),
+        ("log2_intensity", "none", "XIST, log2_intensity as it is"),
+        ("rpkm", "peer10_residuals", "XIST, residuals as they are"),
+    ],
+)
+def test_the_sex_figure_names_the_scale_of_its_values(
+    unit: str, processing: str, told: str, tmp_path: Path, config: Config
+) -> None:
+    make_lake(tmp_path / "lake", n_variants=50, n_each=3)
+    lake = open_lake(tmp_path / "lake")
+    rows = lake.fetch(t.QUANTIFICATIONS).to_pylist()
+    lake.put(t.QUANTIFICATIONS, [{**row, "unit": unit, "processing": processing} for row in rows], None)
+    write(config, tmp_path / "lake", tmp_path / "report.html")
+    assert f">{told}<" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_more_marks_than_there_are_populations_in_a_superpopulation() -> None:

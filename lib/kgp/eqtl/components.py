@@ -77,13 +77,15 @@ def principal_components(
         with_loadings: compute loadings too.
 
     Raises:
-        InputError: a value is missing, or a phenotype that is to be scaled is constant.
+        InputError: a value is missing, or a phenotype that is to be scaled is constant; or, not scaled, values
+            are too large to be squared.
         UsageError: there are not n components.
 
     >>> made = principal_components(np.array([[1.0, 2.0, 6.0], [2.0, 4.0, 12.0]]), 1)
     >>> made.scores[:, 0].round(4).tolist(), made.variance_explained.round(4).tolist()
     ([-1.069, -0.5345, 1.6036], [1.0, 0.0])
     """
+    _check_number(n, values.shape[1], values.shape[0], is_centred)
     gram = gram_matrix(values, is_centred=is_centred, is_scaled=is_scaled)
     made = from_gram(gram, n, n_phenotypes=values.shape[0], is_centred=is_centred)
     if not with_loadings:
@@ -105,15 +107,14 @@ def from_gram(gram: Floats, n: int, *, n_phenotypes: int, is_centred: bool = Tru
         is_centred: whether they were centred: that leaves one component fewer than samples.
 
     Raises:
-        InputError: the matrix is all zero.
+        InputError: the matrix is all zero, or not finite.
         UsageError: there are not n components.
     """
-    n_samples = gram.shape[0]
-    n_most = min(n_samples - 1 if is_centred else n_samples, n_phenotypes)
-    if not 1 <= n <= n_most:
-        raise UsageError(
-            f"{n} principal components of {n_samples} people and {n_phenotypes} phenotypes cannot be had.",
-            mend=f"Ask for 1 to {n_most}.",
+    _check_number(n, gram.shape[0], n_phenotypes, is_centred)
+    if not np.isfinite(gram).all():
+        raise InputError(
+            "The values are too large: their squares overflow.",
+            mend="Scale them first, for example by the inverse normal transform.",
         )
     variances, vectors = np.linalg.eigh(gram)
     variances = np.maximum(variances[::-1], 0.0)
@@ -229,6 +230,37 @@ def check_complete(values: Floats) -> None:
         )
 
 
+def to_unit_size(values: Floats, axis: int) -> Floats:
+    """Values times a power of two along an axis, so that the largest of each row or column lies from 0.5 to 1.
+
+    Nothing is rounded by it, and squares neither overflow nor vanish. What is all 0 stays so.
+
+    Args:
+        values: two dimensions, none missing.
+        axis: 1 to scale each row, 0 to scale each column.
+
+    >>> to_unit_size(np.array([[3.0 * 2.0**900, 2.0**900], [0.0, 0.0]]), 1).tolist()
+    [[0.75, 0.25], [0.0, 0.0]]
+    """
+    _, exponents = np.frexp(np.abs(values).max(axis=axis, keepdims=True, initial=0.0))
+    return np.asarray(np.ldexp(values, -exponents))
+
+
+def _check_number(n: int, n_samples: int, n_phenotypes: int, is_centred: bool) -> None:
+    """Refuse more components than there are."""
+    n_most = min(n_samples - 1 if is_centred else n_samples, n_phenotypes)
+    if n_most < 1:
+        raise UsageError(
+            f"{n} principal components of {n_samples} people and {n_phenotypes} phenotypes cannot be had.",
+            mend="Give more people, or phenotypes.",
+        )
+    if not 1 <= n <= n_most:
+        raise UsageError(
+            f"{n} principal components of {n_samples} people and {n_phenotypes} phenotypes cannot be had.",
+            mend=f"Ask for 1 to {n_most}.",
+        )
+
+
 def _rounded_proportions(values: Floats, change: Callable[[Floats], Floats]) -> Floats:
     """Proportions of variance as R shows them, after a change to each block of standardised phenotypes."""
     blocks = (change(block) for block in _standardised_blocks(values, is_centred=True, is_scaled=True))
@@ -264,6 +296,7 @@ def _standardised_blocks(values: Floats, *, is_centred: bool, is_scaled: bool) -
         block = values[start : start + BLOCK]
         if is_scaled:
             _check_varies(block, start)
+            block = to_unit_size(block, 1)
         if is_centred:
             block = block - block.mean(axis=1, keepdims=True)
         if is_scaled:

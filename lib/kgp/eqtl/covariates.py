@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kgp.eqtl.components import to_unit_size
 from kgp.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -169,6 +170,7 @@ def drop_useless(names: Sequence[str], values: Floats) -> Covariates:
     >>> drop_useless(["a", "b", "c"], np.array([[1.0, 2.0, 5.0], [2.0, 4.0, 5.0], [4.0, 8.0, 5.0]])).dropped
     {'c': 'constant', 'b': 'collinear with those before it'}
     """
+    values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
         bad = names[int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])]
         raise InputError(
@@ -179,7 +181,8 @@ def drop_useless(names: Sequence[str], values: Floats) -> Covariates:
     candidates = np.flatnonzero(varies)
     kept: list[int] = []
     if candidates.size:
-        centred = values[:, candidates] - values[:, candidates].mean(axis=0)
+        sized = to_unit_size(values[:, candidates], 0)
+        centred = sized - sized.mean(axis=0)
         lengths = np.sqrt((centred**2).sum(axis=0))
         left = np.zeros(candidates.size)
         diagonal = np.abs(np.diag(np.linalg.qr(centred / lengths, mode="r")))
@@ -224,7 +227,8 @@ def residualise(values: Floats, covariates: Floats) -> Floats:
             mend="Leave it out: there is an intercept already.",
         )
     centred = values - values.mean(axis=1, keepdims=True)
-    basis, _ = orthonormal_basis(covariates - covariates.mean(axis=0))
+    sized = to_unit_size(covariates, 0)
+    basis, _ = orthonormal_basis(sized - sized.mean(axis=0))
     return np.asarray(centred - (centred @ basis) @ basis.T)
 
 

@@ -37,6 +37,7 @@ def quantile_normalise(values: Floats) -> Floats:
     >>> quantile_normalise(np.array([[5.0, 4.0], [2.0, 1.0], [3.0, 4.0]])).tolist()
     [[4.5, 4.0], [1.5, 1.5], [3.5, 4.0]]
     """
+    values = np.asarray(values, dtype=np.float64)
     _check(values)
     n_phenotypes, n_samples = values.shape
     if not values.size:

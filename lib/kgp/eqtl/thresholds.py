@@ -72,8 +72,8 @@ def is_constant(values: Floats) -> Flags:
     >>> is_constant(np.array([[1.0, 1.0, np.nan], [1.0, 2.0, 1.0], [np.nan, np.nan, np.nan]])).tolist()
     [True, False, True]
     """
-    greatest = np.fmax.reduce(values, axis=1, initial=-np.inf)  # passes NaN over
-    least = np.fmin.reduce(values, axis=1, initial=np.inf)
+    greatest = np.fmax.reduce(values, axis=1, initial=-np.inf, dtype=np.float64)  # passes NaN over
+    least = np.fmin.reduce(values, axis=1, initial=np.inf, dtype=np.float64)
     return np.asarray(greatest <= least)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from kgp.report.facts import NobodyFact, PeoplePoints, QualityFact, QuantificationFact, RunsFact, pick
+from kgp.eqtl.quality_scale import choose_scaling
+from kgp.report.facts import Floats, NobodyFact, PeoplePoints, QualityFact, QuantificationFact, RunsFact, pick
 
 Row = Mapping[str, Any]
 
@@ -36,19 +37,22 @@ def count_runs(rows: Iterable[Row]) -> tuple[RunsFact, ...]:
     )
 
 
-def gather_quality(rows: Iterable[Row], people: Mapping[str, Row]) -> tuple[QualityFact, ...]:
+def gather_quality(
+    rows: Iterable[Row], quantifications: Iterable[Row], people: Mapping[str, Row]
+) -> tuple[QualityFact, ...]:
     """How the runs of each quantification compare."""
+    released = {(row["dataset"], row["quantification"]): row for row in quantifications}
     by_set: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         by_set[row["dataset"], row["quantification"]].append(row)
     return tuple(
-        _as_quality(*name, sorted(found, key=lambda row: str(row["run_id"])), people)
+        _as_quality(*name, sorted(found, key=lambda row: str(row["run_id"])), released.get(name), people)
         for name, found in sorted(by_set.items())
     )
 
 
 def _as_quality(
-    dataset: str, quantification: str, rows: Sequence[Row], people: Mapping[str, Row]
+    dataset: str, quantification: str, rows: Sequence[Row], released: Row | None, people: Mapping[str, Row]
 ) -> QualityFact:
     n_components = min(len(row["components"]) for row in rows)
 
@@ -62,6 +66,7 @@ def _as_quality(
         dataset,
         quantification,
         rows[0]["n_phenotypes"],
+        "" if released is None else _scale(released, np.array([numbers("xist"), numbers("y_expression")])),
         PeoplePoints(
             tuple(row["sample_id"] or row["run_id"] for row in rows),
             texts("population"),
@@ -81,6 +86,12 @@ def _as_quality(
         texts("sex_inferred"),
         tuple(sorted({load_id for row in rows for load_id in row["load_ids"]})),
     )
+
+
+def _scale(released: Row, measured: Floats) -> str:
+    """What the values of a table were compared as, in words; a logarithm of a linear value is never negative."""
+    least = float(np.nanmin(measured, initial=0.0))
+    return choose_scaling(released["unit"], released["processing"], least, None).text
 
 
 def list_nobody(rows: Iterable[Row]) -> tuple[NobodyFact, ...]:

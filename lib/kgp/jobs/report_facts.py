@@ -60,6 +60,7 @@ def gather_facts(context: Context, uri: str, n_variants: int) -> Facts:
     tables = tuple(TableFact(*row.values()) for row in _list_tables(uri))
     people = {row["sample_id"]: row for row in context.fetch(SAMPLES)}
     places, loads, runs = (context.fetch(table) for table in (CALLSET_SAMPLES, LOADS, RUNS))
+    quantifications = context.fetch(QUANTIFICATIONS)
     genotypes, spectra = _read_callsets(context, _find_callsets(loads, places), people, n_variants)
     return Facts(
         lake=place_of(uri),
@@ -71,10 +72,10 @@ def gather_facts(context: Context, uri: str, n_variants: int) -> Facts:
         overlap=_find_overlap(people, places, runs),
         genotypes=genotypes,
         spectra=spectra,
-        quantifications=list_quantifications(context.fetch(QUANTIFICATIONS)),
+        quantifications=list_quantifications(quantifications),
         runs=count_runs(runs),
         nobody=list_nobody(runs),
-        quality=gather_quality(context.fetch(EXPRESSION_QUALITY), people),
+        quality=gather_quality(context.fetch(EXPRESSION_QUALITY), quantifications, people),
         matrices=tuple(
             _as_matrix(row) for row in sorted(context.fetch(EQTL_MATRICES), key=lambda r: str(r["name"]))
         ),

@@ -257,7 +257,8 @@ class QualityFact:
         d_scores: its distance from the median of all, in scaled MADs.
         n_expressed: phenotypes above 0.
         flags: what is amiss, by run.
-        xist, y_expression: log2(value + 1); NaN where not measured.
+        scale: what values were compared as, as ``log2(rpkm + 1)``; empty where the released table is gone.
+        xist, y_expression: in that scale; NaN where not measured.
         sex_stated, sex_inferred: male, female or None.
         load_ids: loads that it was computed from.
     """
@@ -265,6 +266,7 @@ class QualityFact:
     dataset: str
     quantification: str
     n_phenotypes: int
+    scale: str
     points: PeoplePoints
     run_ids: tuple[str, ...]
     labs: tuple[str | None, ...]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kgp.report.facts import Floats, PeoplePoints, QualityFact
-from kgp.report.points import label_axes, looks_of, make_mark, name_points, scatter_people
+from kgp.report.points import label_axes, looks_of, make_mark, name_points, scatter_people, take_turns
 from kgp.report.style import ALARM, CATEGORIES, SEX_COLOURS, new_figure, scatter, styled
 
 LOW_CORRELATION, PCA_OUTLIER, SEX_MISMATCH = "low_correlation", "pca_outlier", "sex_mismatch"
@@ -30,14 +30,14 @@ def draw_by_lab(points: PeoplePoints, labs: Sequence[str | None]) -> Figure:
     """Runs on the first two components, coloured by laboratory."""
     figure, axes = new_figure(5.1, 5.0)
     names = sorted({lab for lab in labs if lab is not None}) + [None] * (None in labs)
-    handles = []
+    looks = {}
     for number, name in enumerate(names):
-        here = np.array([lab == name for lab in labs])
         colour = CATEGORIES[number % len(CATEGORIES)] if name is not None else "#888888"
-        marker = "os^D"[number // len(CATEGORIES) % 4]
-        x, y = points.scores[here, 0], points.scores[here, 1]
+        looks[name] = colour, "os^D"[number // len(CATEGORIES) % 4]
+    for name, here in take_turns({name: np.flatnonzero([lab == name for lab in labs]) for name in names}):
+        x, y, (colour, marker) = points.scores[here, 0], points.scores[here, 1], looks[name]
         scatter(axes, x, y, len(labs), s=16, color=colour, marker=marker, alpha=0.8)
-        handles.append(make_mark(name or "not known", colour, marker))
+    handles = [make_mark(name or "not known", *look) for name, look in looks.items()]
     label_axes(axes, points, 0, 1)
     widest = max(len(name or "not known") for name in names)
     n_columns = max(1, min(len(names), 50 // (widest + 4), 4))
@@ -84,8 +84,8 @@ def draw_sex(fact: QualityFact) -> Figure:
             handles.append(make_mark(label, colour, marker))
     axes.margins(0.08)
     axes.grid(True)
-    axes.set_xlabel("XIST, log2(value + 1)")
-    axes.set_ylabel("mean of genes of Y, log2(value + 1)")
+    axes.set_xlabel(f"XIST{fact.scale and ', '}{fact.scale}")
+    axes.set_ylabel(f"mean of genes of Y{fact.scale and ', '}{fact.scale}")
     wrong = [i for i, flags in enumerate(fact.flags) if SEX_MISMATCH in flags and is_measured[i]]
     _ring(figure, fact.xist[wrong], fact.y_expression[wrong], [fact.points.names[i] for i in wrong])
     if wrong:

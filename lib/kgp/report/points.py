@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from kgp.report.facts import Floats, PeoplePoints
 from kgp.report.style import MARKERS, SUPERPOPULATION_COLOURS, scatter
@@ -15,7 +17,16 @@ from kgp.report.style import MARKERS, SUPERPOPULATION_COLOURS, scatter
 # Names beside points; the table has all of them.
 MOST_NAMES = 12
 
+# Parts that the points of a group are drawn in.
+N_TURNS = 8
+
+# Part of a figure's width and height that is left to the axes, at least.
+_AXES_SHARE = np.array([0.82, 0.7])
+
 Look = tuple[str | None, str | None]
+Group = TypeVar("Group")
+Places = NDArray[np.int64]
+Box = tuple[float, float, float, float]
 
 
 def looks_of(points: PeoplePoints) -> dict[Look, tuple[str, str]]:
@@ -42,20 +53,25 @@ def scatter_people(figure: Figure, axes: Axes, points: PeoplePoints, first: int,
     """
     looks = looks_of(points)
     of_point = list(zip(points.superpopulations, points.populations, strict=True))
-    for pair, (colour, marker) in looks.items():
-        here = np.array([one == pair for one in of_point])
-        scatter(
-            axes,
-            points.scores[here, first],
-            points.scores[here, second],
-            len(of_point),
-            s=16,
-            color=colour,
-            marker=marker,
-            alpha=0.75,
-        )
+    places = {pair: np.flatnonzero([one == pair for one in of_point]) for pair in looks}
+    for pair, here in take_turns(places):
+        x, y = points.scores[here, first], points.scores[here, second]
+        colour, marker = looks[pair]
+        scatter(axes, x, y, len(of_point), s=16, color=colour, marker=marker, alpha=0.75)
     label_axes(axes, points, first, second)
     add_legend(figure, looks)
+
+
+def take_turns(groups: Mapping[Group, Places]) -> Iterator[tuple[Group, Places]]:
+    """The points of several groups in turns, some of each at a time: no group is drawn on top of all the others.
+
+    Args:
+        groups: group → places of its points.
+    """
+    for turn in range(N_TURNS):
+        for group, places in groups.items():
+            if len(some := places[turn::N_TURNS]):
+                yield group, some
 
 
 def add_legend(figure: Figure, looks: dict[Look, tuple[str, str]]) -> None:
@@ -92,37 +108,47 @@ def label_axes(axes: Axes, points: PeoplePoints, first: int, second: int) -> Non
 
 
 def name_points(figure: Figure, axes: Axes, x: Floats, y: Floats, names: Sequence[str]) -> None:
-    """Names beside points, in an order of importance; those that would lie on another name are left out.
+    """Names beside points, in an order of importance; those that would lie on another name or point are left out.
 
     Args:
-        figure: that the axes nearly fill.
+        figure: that the axes fill but for their labels and a legend.
         axes: with its limits as they stay.
         x, y: places of the points.
         names: what they are called, the most important first.
     """
-    width, height = figure.get_size_inches() * 72
-    taken: list[tuple[float, float, float, float]] = []
+    width, height = figure.get_size_inches() * 72 * _AXES_SHARE
     low_x, high_x = axes.get_xlim()
     low_y, high_y = axes.get_ylim()
-    for place_x, place_y, name in list(zip(x, y, names, strict=True))[:MOST_NAMES]:
-        at_x, at_y = (
-            (place_x - low_x) / (high_x - low_x) * width,
-            (place_y - low_y) / (high_y - low_y) * height,
-        )
-        size = 5.2 * len(name)
-        side = "left" if at_x + size + 8 < 0.82 * width else "right"
-        left = at_x + 6 if side == "left" else at_x - 6 - size
-        box = (left, at_y - 7, left + size, at_y + 7)
-        if any(box[0] < b[2] and box[2] > b[0] and box[1] < b[3] and box[3] > b[1] for b in taken):
+    at = np.column_stack([(x - low_x) / (high_x - low_x) * width, (y - low_y) / (high_y - low_y) * height])
+    taken: list[Box] = []
+    for place, name in enumerate(names[:MOST_NAMES]):
+        others = [_box(at[i], -4, 4) for i in range(len(at)) if i != place]
+        size = 6.0 * len(name)
+        sides = {"left": _box(at[place], 6, 6 + size), "right": _box(at[place], -6 - size, -6)}
+        free = [
+            side
+            for side, box in sides.items()
+            if box[0] >= 0 and box[2] <= width and not any(_meet(box, b) for b in (*taken, *others))
+        ]
+        if not free:
             continue
-        taken.append(box)
-        shift = 6 if side == "left" else -6
+        taken.append(sides[free[0]])
         axes.annotate(
             name,
-            (place_x, place_y),
-            (shift, 0),
+            (x[place], y[place]),
+            (6 if free[0] == "left" else -6, 0),
             textcoords="offset points",
-            ha=side,
+            ha=free[0],
             va="center",
             fontsize=8.5,
         )
+
+
+def _box(point: Floats, from_x: float, to_x: float) -> Box:
+    """What a name or a ring takes up: left, bottom, right, top, in points."""
+    x, y = point.tolist()
+    return x + from_x, y - 7, x + to_x, y + 7
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]

@@ -87,7 +87,11 @@ def describe_quality(facts: Facts) -> Section:
         return Section("quality", title, "No quality is computed.", (_no_quality(facts),))
     n_runs = sum(len(fact.run_ids) for fact in facts.quality)
     n_flagged = sum(any(flags) for fact in facts.quality for flags in fact.flags)
-    summary = f"{n_flagged:,} of {count(n_runs, 'run')} of {count(len(facts.quality), 'table')} of values are flagged."
+    summary = (
+        f"{n_flagged:,} of {count(n_runs, 'run')} of {count(len(facts.quality), 'table')} of values are flagged. "
+        "A flag asks for a look, and is no verdict: good runs, too, lie farther below the median correlation than "
+        "above it."
+    )
     blocks: list[str] = []
     for number, fact in enumerate(facts.quality, start=1):
         blocks += [heading(_name(fact)), *_quality(fact, f"quality-{number}")]
@@ -133,9 +137,12 @@ def _quality(fact: QualityFact, name: str) -> list[str]:
     blocks = [note(f"{said}.")]
     if any(x == x and y == y for x, y in zip(fact.xist, fact.y_expression, strict=True)):
         svg = to_svg(draw_sex(fact), f"{name}-sex", f"Sex by expression in {_name(fact)}", f"{said}.")
-        figures.append(
-            figure(svg, "XIST and genes of Y, by stated sex; runs of another sex than stated are ringed.")
+        n_told = sum(sex is not None for sex in fact.sex_inferred)
+        caption = (
+            f"XIST and genes of Y, by stated sex: sex inferred of {count(n_told, 'run')}, undecided of "
+            f"{len(fact.run_ids) - n_told:,}; runs of another sex than stated are ringed."
         )
+        figures.append(figure(svg, caption))
     else:
         blocks.append(note("Sex could not be checked: XIST or genes of Y are not among the phenotypes."))
     blocks.append(side_by_side(figures))
@@ -150,7 +157,7 @@ def _quality(fact: QualityFact, name: str) -> list[str]:
         ]  # fmt: skip
         headers = (
             "person", "run", "population", "laboratory", "flags", "D-statistic", "scaled MADs from median",
-            "sex stated", "sex inferred", "XIST", "Y", "expressed phenotypes",
+            "sex stated", "sex inferred", "XIST", "Y", "phenotypes above 0",
         )  # fmt: skip
         blocks.append(table("Flagged runs", headers, rows))
     return blocks

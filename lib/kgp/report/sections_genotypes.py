@@ -51,8 +51,9 @@ def _components(facts: Facts, fact: GenotypeFact, name: str) -> list[str]:
     spacing = "" if fact.spacing is None else f", with a median distance of {fact.spacing:,} bp"
     contigs = f"contig{'s' * (len(fact.contigs) > 1)} {', '.join(fact.contigs)}"
     method = (
-        f"{count(len(points.names), 'person', 'people')}, {fact.n_variants:,} of {fact.n_eligible:,} biallelic SNVs of "
-        f"autosomes with a minor allele frequency of 5 % or more, spread evenly{spacing}, on {contigs}; read from "
+        f"{count(len(points.names), 'person', 'people')}, relatives among them included; {fact.n_variants:,} of "
+        f"{fact.n_eligible:,} biallelic SNVs of autosomes with a minor allele frequency of 5 % or more, spread "
+        f"evenly{spacing}, on {contigs}; read from "
         f"{fact.n_stretches:,} of the {fact.n_stretches_all:,} stretches of the table that have such variants. "
         "Genotypes are standardised by allele frequency (Patterson et al. 2006), missing ones taken as the mean. "
         "Variants in linkage disequilibrium are not pruned: within one region, components may follow its haplotypes."
@@ -112,7 +113,7 @@ def _spectrum(facts: Facts, fact: SpectrumFact, name: str) -> list[str]:
             f"Allele frequency spectrum of callset {fact.callset} by class of variant",
             said,
         )
-        figures.append(figure(svg, "By class of variant, in all people."))
+        figures.append(figure(svg, "By class of variant, in all people; polymorphic alleles in brackets."))
     groups = {one.group.partition(":")[2]: one for one in fact.by_group}
     if any(sum(one.counts[1:]) for one in groups.values()):
         colours = [SUPERPOPULATION_COLOURS.get(group, "#888888") for group in groups]
@@ -122,7 +123,11 @@ def _spectrum(facts: Facts, fact: SpectrumFact, name: str) -> list[str]:
             f"Allele frequency spectrum of callset {fact.callset} by superpopulation",
             "Minor allele frequencies among the people of each superpopulation.",
         )
-        figures.append(figure(svg, "By superpopulation, among its own people."))
+        caption = (
+            "By superpopulation, among its own people; polymorphic alleles in brackets. A copy is worth "
+            "1 / (2 × people): groups of unlike size are unlike in their rarest alleles for that alone."
+        )
+        figures.append(figure(svg, caption))
     blocks.append(side_by_side(figures))
     rows: list[tuple[str, int | None, str, *tuple[int, ...]]] = []
     rows += [(f"all: {kind}", fact.n_samples, "", *counts) for kind, counts in fact.by_class.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from kgp.report.facts import Facts
@@ -16,8 +17,8 @@ def versions_of(facts: Facts, *names: str) -> list[tuple[str, int]]:
 
 
 def command(facts: Facts, text: str) -> str:
-    """A command of kgp for this lake."""
-    return f"kgp {text} --lake {facts.lake}"
+    """A command of kgp for this lake, as a shell reads it."""
+    return f"kgp {text} --lake {shlex.quote(facts.lake)}"
 
 
 def describe_lake(facts: Facts) -> Section:

@@ -148,11 +148,15 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
 
 
 def _own_ids(svg: str, name: str) -> str:
-    """Ids that nothing refers to go; the others get the figure's name, for those of two figures may be the same."""
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    """Ids that nothing refers to go; the others get the figure's name, for those of two figures may be the same.
+
+    They are numbered, for matplotlib's are hashes of floating-point numbers, whose last bit depends on the machine.
+    """
+    used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    numbered = {one: f"{name}-{number}" for number, one in enumerate(used, start=1)}
 
     def rename(found: re.Match[str]) -> str:
-        return f' id="{name}-{found[1]}"' if found[1] in used else ""
+        return f' id="{numbered[found[1]]}"' if found[1] in numbered else ""
 
     svg = re.sub(r' id="([^"]+)"', rename, svg)
-    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: f"{found[1]}{name}-{found[2]}", svg)
+    return re.sub(r'(href="#|url\(#)([^")]+)', lambda found: found[1] + numbered[found[2]], svg)
