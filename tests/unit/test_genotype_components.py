@@ -130,3 +130,32 @@ def test_plink2_finds_the_same_components_on_the_bundled_slice(
     for k in range(n_components):
         assert abs(np.corrcoef(ours.scores[:, k], theirs[:, k])[0, 1]) > 0.9999, f"component {k + 1}"
     np.testing.assert_allclose(ours.eigenvalues, values, rtol=1e-4)
+
+
+def test_a_contig_left_out_is_as_if_it_had_never_been_added() -> None:
+    dosages = np.random.default_rng(3).integers(-1, 3, (500, 40)).astype(np.int8)
+    contigs = np.array_split(dosages, 5)
+    parts = []
+    for contig in contigs:
+        part = RelationshipMatrix(40)
+        part.add(contig)
+        parts.append(part)
+    whole = RelationshipMatrix(40)
+    for part in parts:
+        whole.merge(part)
+    np.testing.assert_allclose(whole.components(5).eigenvalues, compute(dosages, 5).eigenvalues, rtol=1e-12)
+    for i, part in enumerate(parts):
+        expected = compute(np.concatenate(contigs[:i] + contigs[i + 1 :]), 5)
+        found = whole.without(part).components(5)
+        assert found.n_variants == expected.n_variants
+        np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues, rtol=1e-10)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-8)
+
+
+def test_sums_that_do_not_go_together_are_refused() -> None:
+    few, others = RelationshipMatrix(3), RelationshipMatrix(4)
+    few.add(np.array([[0, 1, 2]], np.int8))
+    with pytest.raises(InputError, match="Sums of 4 people do not go with sums of 3"):
+        few.merge(others)
+    with pytest.raises(InputError, match="1 variants cannot be taken out of 0"):
+        RelationshipMatrix(3).without(few)

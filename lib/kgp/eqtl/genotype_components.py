@@ -85,6 +85,31 @@ class RelationshipMatrix:
         self._sum += values.T @ values
         self.n_variants += int(values.any(axis=1).sum())
 
+    def merge(self, other: RelationshipMatrix) -> None:
+        """Add what another has summed over other variants of the same people."""
+        self._check_people(other)
+        self._sum += other._sum
+        self.n_variants += other.n_variants
+
+    def without(self, part: RelationshipMatrix) -> RelationshipMatrix:
+        """What is left when a part of what was added is taken out, a contig for instance."""
+        self._check_people(part)
+        if part.n_variants > self.n_variants:
+            raise InputError(
+                f"{part.n_variants:,} variants cannot be taken out of {self.n_variants:,}.",
+                where="genotype components",
+            )
+        left = RelationshipMatrix(len(self._sum))
+        left._sum, left.n_variants = self._sum - part._sum, self.n_variants - part.n_variants
+        return left
+
+    def _check_people(self, other: RelationshipMatrix) -> None:
+        if len(other._sum) != len(self._sum):
+            raise InputError(
+                f"Sums of {len(other._sum)} people do not go with sums of {len(self._sum)}.",
+                where="genotype components",
+            )
+
     def components(self, n_components: int) -> GenotypeComponents:
         """The first principal components of what was added.
 
