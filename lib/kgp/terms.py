@@ -198,7 +198,9 @@ _ALL = (
     # -- variants
     Term("contig", STRING, "Contig, canonical by the build's alias table (22 in GRCh37, chr22 in GRCh38)."),
     Term("source_contig", STRING, "Contig as the file spells it."),
-    Term("start", BIGINT, "First base: of REF (VCF POS - 1), or of the phenotype.", unit="bp", base="0-based"),
+    Term(
+        "start", BIGINT, "First base: of REF (VCF POS - 1), or of the phenotype.", unit="bp", base="0-based"
+    ),
     Term(
         "end",
         BIGINT,
