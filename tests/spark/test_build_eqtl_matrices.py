@@ -253,6 +253,7 @@ def test_what_a_run_that_was_cut_off_left_is_gone_after_the_next(toy, fill, buil
         assert {r["matrix_id"] for r in read(lake, table)} == {built["matrix_id"]}
 
 
+@pytest.mark.slow
 def test_two_loads_that_hold_one_variant_are_refused_by_name(toy, fill, build_set):
     load = next(r for r in toy.loads if r["load_id"] == "v1")
     toy.loads.append({**load, "load_id": "v2"})
@@ -385,6 +386,7 @@ def test_one_of_several_quantifications_must_be_named_and_the_others_do_not_coun
     assert not build_set(path, name="a", quantification=["genes"], **LOOSE).changed
 
 
+@pytest.mark.slow
 def test_quantifications_with_other_runs_are_one_and_what_not_all_have_is_dropped(toy, fill, build_set, lake):
     """As the populations of HapMap 3, each in a file of its own."""
     of_ceu, of_fin = (
@@ -506,6 +508,7 @@ def covariates(lake, name):
     return {r["covariate_id"]: r["values"] for r in sorted(rows, key=lambda r: r["row_index"])}, built
 
 
+@pytest.mark.slow
 def test_lab_and_batch_are_those_of_the_runs(crowd, fill, build_set, lake):
     path = fill(crowd)
     labs = {f"ERR{i:02}": ("CNAG CRG", "LUMC", "UNIGE")[i // 2 % 3] for i in range(2, 17)}
@@ -556,6 +559,7 @@ def test_lab_that_is_the_population_again_is_named_as_left_out(crowd, fill, buil
     assert "left out, covariates: collinear with those before it: 1 (lab_B)" in report.notes
 
 
+@pytest.mark.slow
 def test_loaded_tables_join_the_basic_covariates(crowd, fill, build_set, load_covariates):
     path = fill(crowd)
     numbers = np.random.default_rng(7).normal(size=(4, 15))

@@ -259,6 +259,7 @@ def least_squares(y, x, covariates):
     return np.linalg.lstsq(design, y, rcond=None)[0][0]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_missing_for_every_tool(gaps, lake, build_set, export_set, require_tool, tmp_path):
     """Both tools and tensorQTL take the mean for a missing genotype or phenotype; a -1 or 0 would give other slopes."""
     gaps.fill(lake)

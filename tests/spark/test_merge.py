@@ -269,6 +269,7 @@ def test_bad_lines_haploid_people_and_a_second_time(
     assert [gts[5:] for gts in merged_rows(lake)][1:] == [["1", "./."], ["0", "./."], [".", "0|1"]]
 
 
+@pytest.mark.slow
 def test_the_rows_are_the_same_when_spark_writes_them_and_lines_are_cut_into_ranges(
     lake: Lake, load: Callable[..., Report], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
