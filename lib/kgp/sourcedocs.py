@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kgp.amounts import count, format_bytes
 from kgp.errors import UsageError
-from kgp.io.amounts import count, format_bytes
 from kgp.io.output import align
 from kgp.sources import DOORS, SOURCES, Door, Part, Source, doors_of, find_source
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kgp.eqtl.beta_approximation import neg_log10_p_of_r2, p_of_r2
+from kgp.eqtl.beta_approximation import LEAST_REST, neg_log10_p_of_r2, p_of_r2
 from kgp.eqtl.design import Design, Floats, Ints, Numbers, Standardised
 from kgp.errors import InputError
 
@@ -119,7 +119,7 @@ def make_pairs(
     """
     r = np.clip(r, -1.0, 1.0)
     r2 = r**2
-    rest = np.maximum(1.0 - r2, 2.0**-52)
+    rest = np.maximum(1.0 - r2, LEAST_REST)
     unit = phenotype_lengths[phenotype] / genotype_lengths[variant]
     spread = np.sqrt(rest / df)
     return Pairs(

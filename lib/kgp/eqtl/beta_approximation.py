@@ -25,7 +25,7 @@ BetaMethod = Literal["maximum likelihood", "moments", "none"]
 # Below this a tail is taken by its logarithm alone: what is near the least double loses digits.
 _LEAST_TAIL = 1e-250
 # 1 - r² of a perfect fit: the least that double precision tells from none.
-_LEAST_REST = 2.0**-52
+LEAST_REST = 2.0**-52
 # p of 1 and 0 have no logarithm of p or 1 - p; FastQTL and QTLtools take this distance from 1.
 _FROM_ONE = 1e-8
 _LEAST_P = float(np.finfo(np.float64).tiny)
@@ -73,7 +73,7 @@ def p_of_r2(r2: Floats, df: float) -> Floats:
     >>> p_of_r2(np.array([0.0, 0.25]), 10.0).round(6).tolist()
     [1.0, 0.097855]
     """
-    rest = np.maximum(1.0 - r2, _LEAST_REST)
+    rest = np.maximum(1.0 - r2, LEAST_REST)
     return np.asarray(2.0 * stdtr(df, -np.sqrt(df * r2 / rest)))
 
 
@@ -84,19 +84,6 @@ def neg_log10_p_of_r2(r2: Floats, df: float) -> Floats:
     [0.0, 63.768, 7828.378]
     """
     return np.asarray(-_log_p_of_r2(r2, df) / math.log(10.0)) + 0.0
-
-
-def log_incomplete_beta(a: float, b: float, x: Floats) -> Floats:
-    """log I_x(a, b) far in the lower tail, by the continued fraction.
-
-    Args:
-        a: first shape.
-        b: second shape.
-        x: greater than 0 and below the mean, (a + 1) / (a + b + 2): there the fraction converges.
-
-    Source: DLMF 8.17.22, evaluated by the modified Lentz method.
-    """
-    return np.asarray(_log_front(a, b, np.log(x), np.log1p(-x)) - np.log(_continued_fraction(a, b, x)))
 
 
 def fit_beta(r2_permuted: Floats, df: float) -> BetaFit:
@@ -161,7 +148,7 @@ def _interpolation(r2: Floats) -> tuple[Floats, Floats]:
     log p is smooth in Fisher's z, atanh |r|: a polynomial through Chebyshev nodes has it to 1e-10 over the z's of
     a window's best correlations, at a tenth of the time.
     """
-    z = np.arctanh(np.sqrt(np.minimum(r2, 1.0 - _LEAST_REST)))
+    z = np.arctanh(np.sqrt(np.minimum(r2, 1.0 - LEAST_REST)))
     middle, half = (z.max() + z.min()) / 2.0, (z.max() - z.min()) / 2.0
     nodes = np.cos(np.pi * (np.arange(_N_NODES) + 0.5) / _N_NODES)
     # Polynomials up to degree N − 1 are orthogonal over the nodes.
@@ -215,8 +202,8 @@ def _log_p_of_r2(r2: Floats, df: float) -> Floats:
     is_tiny = p < _LEAST_TAIL
     log_p = np.log(np.where(is_tiny, 1.0, p))
     if is_tiny.any():
-        rest = np.maximum(1.0 - r2[is_tiny], _LEAST_REST)
-        log_p[is_tiny] = log_incomplete_beta(df / 2.0, 0.5, rest)
+        rest = np.maximum(1.0 - r2[is_tiny], LEAST_REST)
+        log_p[is_tiny] = _log_by_fraction(df / 2.0, 0.5, rest, np.log(rest))
     return np.asarray(np.minimum(log_p, 0.0))
 
 
@@ -227,15 +214,23 @@ def _log_lower_tail(a: float, b: float, log_x: Floats) -> Floats:
     is_tiny = tail < _LEAST_TAIL
     log_tail = np.log(np.where(is_tiny, 1.0, tail))
     if is_tiny.any():
-        small = x[is_tiny]
-        front = _log_front(a, b, log_x[is_tiny], np.log1p(-small))
-        log_tail[is_tiny] = front - np.log(_continued_fraction(a, b, small))
+        log_tail[is_tiny] = _log_by_fraction(a, b, x[is_tiny], log_x[is_tiny])
     return np.asarray(log_tail)
 
 
-def _log_front(a: float, b: float, log_x: Floats, log_rest: Floats) -> Floats:
-    """log of xᵃ (1 − x)ᵇ / (a B(a, b))."""
-    return np.asarray(a * log_x + b * log_rest - math.log(a) - betaln(a, b))
+def _log_by_fraction(a: float, b: float, x: Floats, log_x: Floats) -> Floats:
+    """log I_x(a, b) far in the lower tail, by the continued fraction.
+
+    Args:
+        a: first shape.
+        b: second shape.
+        x: greater than 0 and below the mean, (a + 1) / (a + b + 2): there the fraction converges.
+        log_x: its logarithm, which may be known where x itself is too small for a double.
+
+    Source: DLMF 8.17.22, evaluated by the modified Lentz method.
+    """
+    log_front = a * log_x + b * np.log1p(-x) - math.log(a) - betaln(a, b)
+    return np.asarray(log_front - np.log(_continued_fraction(a, b, x)))
 
 
 def _continued_fraction(a: float, b: float, x: Floats) -> Floats:

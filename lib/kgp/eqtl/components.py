@@ -121,7 +121,7 @@ def from_gram(gram: Floats, n: int, *, n_phenotypes: int, is_centred: bool = Tru
     if variances[0] == 0.0:
         raise InputError("No phenotype varies.", mend="Give phenotypes with variance.")
     vectors = vectors[:, ::-1][:, :n]
-    scores = vectors * (np.sqrt(variances[:n]) * _signs(vectors))
+    scores = vectors * (np.sqrt(variances[:n]) * choose_signs(vectors))
     return Components(scores, _proportions(variances, n_phenotypes))
 
 
@@ -274,7 +274,7 @@ def _proportions(variances: Floats, n_phenotypes: int) -> Floats:
     return np.asarray(variances[: min(variances.size, n_phenotypes)] / variances.sum())
 
 
-def _signs(vectors: Floats) -> Floats:
+def choose_signs(vectors: Floats) -> Floats:
     """For each column 1 or -1, so that its largest value becomes positive; equal but for rounding are equal."""
     sizes = np.abs(vectors)
     places = (sizes >= (1.0 - SIGN_TOLERANCE) * sizes.max(axis=0)).argmax(axis=0)

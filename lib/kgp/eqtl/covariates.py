@@ -181,8 +181,7 @@ def drop_useless(names: Sequence[str], values: Floats) -> Covariates:
     candidates = np.flatnonzero(varies)
     kept: list[int] = []
     if candidates.size:
-        sized = to_unit_size(values[:, candidates], 0)
-        centred = sized - sized.mean(axis=0)
+        centred = centre(values[:, candidates])
         lengths = np.sqrt((centred**2).sum(axis=0))
         left = np.zeros(candidates.size)
         diagonal = np.abs(np.diag(np.linalg.qr(centred / lengths, mode="r")))
@@ -215,11 +214,7 @@ def residualise(values: Floats, covariates: Floats) -> Floats:
             f"Phenotype {int(is_complete.argmin())} (counted from 0) has missing values.",
             mend="Leave it out, or fill the values in.",
         )
-    if covariates.shape[0] != values.shape[1]:
-        raise InputError(
-            f"The covariates are of {covariates.shape[0]} people, the phenotypes of {values.shape[1]}.",
-            mend="Give both for the same people in the same order.",
-        )
+    check_people(covariates, values.shape[1])
     is_flat = covariates.max(axis=0) == covariates.min(axis=0)
     if is_flat.any():
         raise InputError(
@@ -227,9 +222,31 @@ def residualise(values: Floats, covariates: Floats) -> Floats:
             mend="Leave it out: there is an intercept already.",
         )
     centred = values - values.mean(axis=1, keepdims=True)
-    sized = to_unit_size(covariates, 0)
-    basis, _ = orthonormal_basis(sized - sized.mean(axis=0))
+    basis, _ = orthonormal_basis(centre(covariates))
     return np.asarray(centred - (centred @ basis) @ basis.T)
+
+
+def check_people(covariates: Floats, n_samples: int) -> None:
+    """Refuse covariates (samples × covariates) of another number of people than the phenotypes.
+
+    Raises:
+        InputError: they are.
+    """
+    if covariates.shape[0] != n_samples:
+        raise InputError(
+            f"The covariates are of {covariates.shape[0]} people, the phenotypes of {n_samples}.",
+            mend="Give both for the same people in the same order.",
+        )
+
+
+def centre(covariates: Floats) -> Floats:
+    """Covariates with mean 0, each times a power of two with which no square overflows or vanishes.
+
+    Args:
+        covariates: samples × covariates.
+    """
+    sized = to_unit_size(covariates, 0)
+    return np.asarray(sized - sized.mean(axis=0))
 
 
 def orthonormal_basis(covariates: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kgp.eqtl.covariates import COLLINEAR, check_degrees_of_freedom, orthonormal_basis
+from kgp.eqtl.covariates import COLLINEAR, centre, check_degrees_of_freedom, orthonormal_basis
 from kgp.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ def make_design(covariates: Floats, model: Model = "fastqtl", lost_df: int = 0) 
     if lost_df < 0:
         raise InputError(f"{lost_df} degrees of freedom cannot be lost.", mend="Give 0 or more.")
     check_degrees_of_freedom(n_samples, n_covariates + lost_df)
-    basis, _ = orthonormal_basis(covariates - covariates.mean(axis=0))
+    basis, _ = orthonormal_basis(centre(covariates))
     return Design(model, n_samples, basis, lost_df)
 
 

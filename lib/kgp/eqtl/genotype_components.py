@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from kgp.eqtl.components import choose_signs
 from kgp.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -43,7 +44,7 @@ def standardise(dosages: Dosages) -> Floats:
     A missing genotype is thereby taken as the variant's mean. A variant that does not vary becomes 0 everywhere.
 
     Args:
-        dosages: variants × samples of diploid genotypes, copies of ALT, -1 where missing.
+        dosages: variants × samples of diploid genotypes, copies of ALT, negative where missing.
 
     Returns:
         variants × samples, in standard deviations under Hardy-Weinberg equilibrium.
@@ -53,15 +54,14 @@ def standardise(dosages: Dosages) -> Floats:
     >>> standardise(np.array([[0, 1, 2, -1], [2, 2, 2, 2]], dtype=np.int8)).round(4).tolist()
     [[-1.4142, 0.0, 1.4142, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
-    is_called = dosages != MISSING
+    is_called = dosages >= 0
     n_called = is_called.sum(axis=1)
     copies = np.where(is_called, dosages, 0).sum(axis=1, dtype=np.int64)
     frequency = copies / np.maximum(2 * n_called, 1)
     deviation = np.sqrt(2.0 * frequency * (1.0 - frequency))
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
     centred = dosages - 2.0 * frequency[:, None]
-    result = np.asarray(np.where(is_called, centred, 0.0) * scale[:, None])
-    return result
+    return np.asarray(np.where(is_called, centred, 0.0) * scale[:, None])
 
 
 class RelationshipMatrix:
@@ -126,7 +126,5 @@ class RelationshipMatrix:
         matrix = self._sum / self.n_variants
         values, vectors = eigh(matrix, subset_by_index=(n_samples - n, n_samples - 1))
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-        greatest = vectors[np.abs(vectors).argmax(axis=0), np.arange(n)]
-        return GenotypeComponents(
-            vectors * np.sign(greatest), values, values / np.trace(matrix), self.n_variants
-        )
+        scores = vectors * choose_signs(vectors)
+        return GenotypeComponents(scores, values, values / np.trace(matrix), self.n_variants)

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kgp.amounts import count
 from kgp.eqtl.ld_window import Members, prune_window
 from kgp.errors import InputError, UsageError
 
@@ -107,10 +108,9 @@ def check_components_basis(n_contigs: int, n_variants: int, *, is_allowed: bool)
     """
     if is_allowed or (n_contigs >= MIN_CONTIGS and n_variants >= MIN_VARIANTS):
         return
-    contigs = "1 contig" if n_contigs == 1 else f"{n_contigs:,} contigs"
-    variants = "1 LD-pruned variant" if n_variants == 1 else f"{n_variants:,} LD-pruned variants"
+    basis = f"{count(n_variants, 'LD-pruned variant')} on {count(n_contigs, 'contig')}"
     raise InputError(
-        f"Components of {variants} on {contigs} would be local haplotypes, which absorb the signals under test:"
+        f"Components of {basis} would be local haplotypes, which absorb the signals under test:"
         f" {MIN_VARIANTS:,} variants on {MIN_CONTIGS} contigs are the least.",
         where="genotype components",
         mend="Load more contigs of the callset, do without genotype components, or ask for local ones by name.",

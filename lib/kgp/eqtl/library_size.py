@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kgp.eqtl.scale import find_first
 from kgp.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -223,10 +224,10 @@ def _log2(values: Floats) -> Floats:
 def _check_counts(counts: Floats) -> None:
     if counts.min(initial=0.0) >= 0 and counts.max(initial=0.0) < np.inf:
         return
-    row, column = (int(i) for i in np.argwhere(~((counts >= 0) & (counts < np.inf)))[0])
+    place, at = find_first(~((counts >= 0) & (counts < np.inf)))
     raise InputError(
-        f"{counts[row, column]} is no count.",
-        where=f"phenotype {row + 1}, sample {column + 1} of the matrix",
+        f"{counts[at]} is no count.",
+        where=place,
         mend="Give counts of reads: numbers from 0, none of them missing.",
     )
 

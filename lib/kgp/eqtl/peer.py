@@ -25,13 +25,14 @@ It is the model, the start (principal components), the order of updates and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
 from kgp.eqtl.components import check_complete, from_gram
-from kgp.eqtl.covariates import orthonormal_basis
+from kgp.eqtl.covariates import check_people, orthonormal_basis
 from kgp.errors import InputError, UsageError
 
 Floats = NDArray[np.float64]
@@ -130,6 +131,11 @@ class _Weights:
     basis: Floats
     spreads: Floats
     log_determinants: float
+
+    @cached_property
+    def squares(self) -> Floats:
+        """Σ_p E[w_pk²] of each factor k."""
+        return np.diag(self.second_moment())
 
     def second_moment(self, noise: Floats | None = None) -> Floats:
         """Σ_p E[w_p w_pᵀ], each phenotype times its noise precision where given; factors × factors."""
@@ -268,8 +274,8 @@ class _Model:
     def update_alpha(self, weights: _Weights) -> _Gammas:
         """q(α_k) from the sum of the squared weights of factor k."""
         settings = self.settings
-        squares = np.diag(weights.second_moment())
-        return _Gammas(settings.alpha_shape + 0.5 * self.values.shape[0], settings.alpha_rate + 0.5 * squares)
+        shape = settings.alpha_shape + 0.5 * self.values.shape[0]
+        return _Gammas(shape, settings.alpha_rate + 0.5 * weights.squares)
 
     def update_factors(self, weights: _Weights, noise: Floats) -> _Factors:
         """q(x_n) of the hidden factors, given the covariates; its covariance is the same for all samples."""
@@ -300,7 +306,7 @@ class _Model:
         )
         of_weights = 0.5 * (
             n_phenotypes * (alpha.mean_logs.sum() + n_all)
-            - alpha.means @ np.diag(weights.second_moment())
+            - alpha.means @ weights.squares
             + weights.log_determinants
         )
         n_hidden = factors.covariance.shape[0]
@@ -333,11 +339,7 @@ def _check_input(values: Floats, n_factors: int, known: Floats) -> None:
         raise UsageError(f"{n_factors} hidden factors cannot be inferred.", mend="Ask for 1 or more.")
     check_complete(values)
     n_phenotypes, n_samples = values.shape
-    if known.shape[0] != n_samples:
-        raise InputError(
-            f"The covariates are of {known.shape[0]} people, the phenotypes of {n_samples}.",
-            mend="Give both for the same people in the same order.",
-        )
+    check_people(known, n_samples)
     n_all = n_factors + known.shape[1]
     if n_all >= min(values.shape):
         raise InputError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -241,7 +241,7 @@ def _find_best(
     at = np.array([0])
     pair = make_pairs(at, at, r, phenotypes.truth.lengths[i : i + 1], of_chosen.lengths, design.df)
     in_order = vectors[np.argsort(first)]
-    named = Pairs(at + i, at + chosen, pair.r, pair.slope, pair.slope_se, pair.t, pair.p, pair.neg_log10_p)
+    named = replace(pair, phenotype=at + i, variant=at + chosen)
     return _Best(named, tested.size, in_order, tied.size)
 
 

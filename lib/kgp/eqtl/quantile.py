@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgp.eqtl.normalise import average_ranks
+from kgp.eqtl.scale import find_first
 from kgp.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -70,11 +71,11 @@ def _take_quantiles(reference: Floats, column: Floats) -> Floats:
 
 
 def _check(values: Floats) -> None:
-    if np.isinf(values).any():
-        row, column = (int(i) for i in np.argwhere(np.isinf(values))[0])
+    if (infinite := np.isinf(values)).any():
+        place, at = find_first(infinite)
         raise InputError(
-            f"{values[row, column]} has no mean.",
-            where=f"phenotype {row + 1}, sample {column + 1} of the matrix",
+            f"{values[at]} has no mean.",
+            where=place,
             mend="Give finite numbers, or leave the phenotype out.",
         )
     n_values = (~np.isnan(values)).sum(axis=0)

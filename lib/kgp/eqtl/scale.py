@@ -116,9 +116,9 @@ def take_log2(values: Floats, offset: float) -> Floats:
     """
     bad = (values <= -offset) | np.isinf(values)
     if bad.any():
-        place, value = _first(values, bad)
+        place, at = find_first(bad)
         raise InputError(
-            f"{value:g} + {offset:g} has no logarithm.",
+            f"{values[at]:g} + {offset:g} has no logarithm.",
             where=place,
             mend="Give values that were not logged before, or a greater offset.",
         )
@@ -143,27 +143,27 @@ def _check_agreement(unit: str, processing: str) -> None:
 
 def _check_values(values: Floats, form: Form, unit: str, *, is_residual: bool) -> None:
     if (infinite := np.isinf(values)).any():
-        place, value = _first(values, infinite)
+        place, at = find_first(infinite)
         raise InputError(
-            f"{value:g} is no measurement.", where=place, mend="Write NA where a value is missing."
+            f"{values[at]:g} is no measurement.", where=place, mend="Write NA where a value is missing."
         )
     if form == "linear" and not is_residual and (negative := values < 0).any():
-        place, value = _first(values, negative)
+        place, at = find_first(negative)
         raise InputError(
-            f"The unit is {unit}, but {value:g} is negative ({negative.sum()} in all).",
+            f"The unit is {unit}, but {values[at]:g} is negative ({negative.sum()} in all).",
             where=place,
             mend="State the unit and the processing that the values have: log2_…, or peer<N>_residuals.",
         )
     if form == "log2" and (great := np.abs(values) > MAX_LOG2).any():
-        place, value = _first(values, great)
+        place, at = find_first(great)
         raise InputError(
-            f"The unit is {unit}, but {value:g} is beyond any log2 ({great.sum()} in all).",
+            f"The unit is {unit}, but {values[at]:g} is beyond any log2 ({great.sum()} in all).",
             where=place,
             mend="State the unit that the values have, for example tpm or count.",
         )
 
 
-def _first(values: Floats, flags: NDArray[np.bool_]) -> tuple[str, float]:
-    """Place and value of the first that is flagged."""
+def find_first(flags: NDArray[np.bool_]) -> tuple[str, tuple[int, int]]:
+    """Place of the first value that is flagged: in words, and as (phenotype, sample) from 0."""
     row, column = (int(i) for i in np.argwhere(flags)[0])
-    return f"phenotype {row + 1}, sample {column + 1} of the matrix", float(values[row, column])
+    return f"phenotype {row + 1}, sample {column + 1} of the matrix", (row, column)

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from kgp.amounts import format_bytes, some
 from kgp.errors import FormatError, InputError
-from kgp.io.amounts import format_bytes, some
 from kgp.io.doors.base import DoorFault, OpenDoor
 from kgp.io.doors.patience import Patience, ask
 from kgp.sources import Entry

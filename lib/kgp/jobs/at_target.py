@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from kgp.io.amounts import count, format_bytes, some
+from kgp.amounts import count, format_bytes, some
 from kgp.io.listing import Selection
 from kgp.io.staging import Target, TargetFile
 from kgp.job import Progress

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from kgp.amounts import count, format_bytes
 from kgp.errors import UsageError
-from kgp.io.amounts import count, format_bytes
 from kgp.io.staging import Staged
 from kgp.io.transfers import (
     Progress,

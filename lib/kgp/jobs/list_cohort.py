@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from kgp.amounts import name_first
 from kgp.errors import InputError
 from kgp.io.output import align
 from kgp.io.sample_list import read_cohort
@@ -14,7 +14,7 @@ from kgp.tables import CALLSET_SAMPLES, SAMPLES
 from kgp.transforms.families import drop_related
 
 _COLUMNS = ("sample_id", "sex", "population", "superpopulation", "callsets")
-_N_NAMES = 10
+N_NAMES = 10
 
 
 def run(context: Context, params: SamplesCohort) -> Report:
@@ -30,7 +30,10 @@ def run(context: Context, params: SamplesCohort) -> Report:
     if dropped:
         summary += f", {len(dropped):,} relatives of theirs left out"
     if absent := sorted(named - chosen):
-        notes = [f"{len(absent):,} people of {cohort.name} are not in it: {name_first(absent)}", *notes]
+        notes = [
+            f"{len(absent):,} people of {cohort.name} are not in it: {name_first(absent, N_NAMES)}",
+            *notes,
+        ]
     rows = [{name: people[sample_id][name] for name in _COLUMNS} for sample_id in kept]
     shown = [
         [*("-" if row[c] is None else row[c] for c in _COLUMNS[:-1]), " ".join(row["callsets"])]
@@ -88,14 +91,9 @@ def fetch_people(
     notes = []
     if strangers:
         notes.append(
-            f"{len(strangers):,} people of callset {callset} are in no file of people: {name_first(strangers)}"
+            f"{len(strangers):,} people of callset {callset} are in no file of people: {name_first(strangers, N_NAMES)}"
         )
     return people, members, notes
-
-
-def name_first(names: Sequence[str]) -> str:
-    """The first few names."""
-    return f"{', '.join(names[:_N_NAMES])}{', …' * (len(names) > _N_NAMES)}"
 
 
 LIST_COHORT = Job(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kgp.amounts import name_first
 from kgp.io.output import align
 from kgp.io.sample_list import read_cohort
 from kgp.job import Context, Job, Report
-from kgp.jobs.list_cohort import fetch_people, name_first
+from kgp.jobs.list_cohort import N_NAMES, fetch_people
 from kgp.params import SamplesTrios
 from kgp.tables import CALLSET_SAMPLES, SAMPLES
 from kgp.transforms.families import Status, find_trios
@@ -32,7 +33,7 @@ def run(context: Context, params: SamplesTrios) -> Report:
         f"{counts[status]:,} {words}" for status, words in _SAID.items()
     )
     if outside:
-        notes = [f"{len(outside):,} parents are not in {where}: {name_first(outside)}", *notes]
+        notes = [f"{len(outside):,} parents are not in {where}: {name_first(outside, N_NAMES)}", *notes]
     rows = [
         {
             "child": trio.child,

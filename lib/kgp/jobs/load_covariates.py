@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from kgp.amounts import name_first
 from kgp.errors import CheckError, LakeError, UsageError
 from kgp.io.covariates import CovariateFile, is_missing, read_covariates
 from kgp.io.urls import place_of
@@ -20,7 +21,6 @@ from kgp.params.declare import check_name
 from kgp.tables import CALLSET_SAMPLES, COVARIATES, LOADS, SAMPLES
 
 _FLAG = "--covariate-set"
-_SHOWN = 5
 
 
 def run(context: Context, params: LoadCovariates) -> Report:
@@ -128,7 +128,7 @@ def _report(name: str, found: CovariateFile, known: Collection[str], *, changed:
     if not known:
         notes.append("no people are known yet: kgp load samples")
     elif strangers:
-        notes.append(f"{len(strangers):,} people are not in samples: {_some(strangers)}")
+        notes.append(f"{len(strangers):,} people are not in samples: {name_first(strangers)}")
     if n_missing:
         notes.append(f"{n_missing:,} values are missing")
     for covariate_id, (n_words, n_numbers) in words.items():
@@ -165,10 +165,6 @@ def _count_kinds(found: CovariateFile) -> tuple[Mapping[str, tuple[int, int]], i
         if kinds["word"]:
             words[covariate_id] = (kinds["word"], kinds["number"])
     return words, n_missing
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 LOAD_COVARIATES = Job(

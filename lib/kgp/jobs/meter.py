@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from kgp.io.amounts import format_bytes, format_seconds
+from kgp.amounts import format_bytes, format_seconds
 
 
 class Meter:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kgp.amounts import name_first
 from kgp.io.sample_list import SAMPLE_LIST
 from kgp.job import Context
 from kgp.table import Table
@@ -32,7 +33,6 @@ PEOPLE_WRITES: tuple[Table, ...] = (SAMPLES, SAMPLE_CONFLICTS, POPULATIONS)
 
 # Another job may load a file between the look at the lake and the commit: whoever commits looks once more.
 _MOST_LOOKS = 5
-_N_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -162,5 +162,4 @@ def _compare_lists(records: Sequence[Mapping[str, Any]], members: Sequence[Mappi
 
 
 def _first(names: Sequence[str]) -> str:
-    some = list(dict.fromkeys(names))
-    return f"{', '.join(some[:_N_NAMES])}{', …' * (len(some) > _N_NAMES)}"
+    return name_first(list(dict.fromkeys(names)))

@@ -57,11 +57,14 @@ def gather_facts(context: Context, uri: str, n_variants: int) -> Facts:
     Raises:
         NoLakeError: there is none.
     """
-    tables = tuple(TableFact(*row.values()) for row in _list_tables(uri))
+    tables = tuple(TableFact(*row.values()) for row in Catalog(uri).overview())
     people = {row["sample_id"]: row for row in context.fetch(SAMPLES)}
     places, loads, runs = (context.fetch(table) for table in (CALLSET_SAMPLES, LOADS, RUNS))
     quantifications = context.fetch(QUANTIFICATIONS)
-    genotypes, spectra = _read_callsets(context, _find_callsets(loads, places), people, n_variants)
+    computed = sorted(context.fetch(STATISTICS), key=lambda row: str(row["group"]))
+    stale = set(find_stale(computed, loads, places, people.values()))
+    callsets = _find_callsets(loads, places)
+    genotypes, spectra = _read_callsets(context, callsets, people, computed, stale, n_variants)
     return Facts(
         lake=place_of(uri),
         version=kgp.__version__,
@@ -81,10 +84,6 @@ def gather_facts(context: Context, uri: str, n_variants: int) -> Facts:
         ),
         quarantine=_count_quarantine(context),
     )
-
-
-def _list_tables(uri: str) -> list[dict[str, Any]]:
-    return Catalog(uri).overview()
 
 
 def _as_load(row: Row) -> LoadFact:
@@ -147,11 +146,14 @@ def _find_callsets(loads: Iterable[Row], places: Iterable[Row]) -> list[Callset]
 
 
 def _read_callsets(
-    context: Context, callsets: Sequence[Callset], people: Mapping[str, Row], n_variants: int
+    context: Context,
+    callsets: Sequence[Callset],
+    people: Mapping[str, Row],
+    computed: Sequence[Row],
+    stale: set[str],
+    n_variants: int,
 ) -> tuple[tuple[GenotypeFact, ...], tuple[SpectrumFact, ...]]:
     genotypes, spectra = [], []
-    computed = sorted(context.fetch(STATISTICS), key=lambda row: str(row["group"]))
-    stale = set(find_stale(computed, *(context.fetch(table) for table in (LOADS, CALLSET_SAMPLES, SAMPLES))))
     for callset in callsets:
         with context.progress.step(f"reading allele counts of callset {callset.name}"):
             stretches = scan_callset(context, callset)

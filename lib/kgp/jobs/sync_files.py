@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kgp.io.amounts import count, format_bytes
+from kgp.amounts import count, format_bytes
 from kgp.io.doors import OpenDoor
 from kgp.io.doors.opening import choose_doors, open_door
 from kgp.io.doors.patience import Patience

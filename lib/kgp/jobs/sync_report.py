@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kgp.amounts import count, format_bytes, format_seconds, some
 from kgp.errors import InputError
-from kgp.io.amounts import count, format_bytes, format_seconds, some
 from kgp.io.listing import Listing, Selection
 from kgp.io.urls import is_local
 from kgp.job import Report

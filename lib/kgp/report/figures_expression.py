@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from kgp.eqtl.quality_outliers import LOW_CORRELATION, PCA_OUTLIER, SEX_MISMATCH
 from kgp.report.facts import Floats, PeoplePoints, QualityFact
 from kgp.report.points import label_axes, looks_of, make_mark, name_points, scatter_people, take_turns
 from kgp.report.style import ALARM, CATEGORIES, SEX_COLOURS, new_figure, scatter, styled
-
-LOW_CORRELATION, PCA_OUTLIER, SEX_MISMATCH = "low_correlation", "pca_outlier", "sex_mismatch"
 
 
 @styled

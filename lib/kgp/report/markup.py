@@ -7,6 +7,8 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kgp.amounts import count
+
 Cell = str | int | float | datetime.datetime | None
 
 # Rows of a table that stay in sight; longer ones are folded.
@@ -41,15 +43,6 @@ def escape(text: object) -> str:
     '&lt;b&gt;&quot;a&quot; &amp; b&lt;/b&gt;'
     """
     return html.escape(str(text))
-
-
-def count(n: int, one: str, many: str | None = None) -> str:
-    """A number with its noun.
-
-    >>> count(1, "person", "people"), count(2504, "person", "people"), count(0, "load")
-    ('1 person', '2,504 people', '0 loads')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def show(value: Cell) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from kgp.amounts import count, some
 from kgp.report.facts import Facts, QualityFact
 from kgp.report.figures_expression import draw_by_lab, draw_by_origin, draw_d_statistics, draw_sex
-from kgp.report.markup import Section, count, figure, heading, missing, note, side_by_side, source, table
+from kgp.report.markup import Section, figure, heading, missing, note, side_by_side, source, table
 from kgp.report.sections_lake import command, versions_of
 from kgp.report.style import to_svg
 
@@ -126,7 +127,9 @@ def _quality(fact: QualityFact, name: str) -> list[str]:
         for flag in fact.flags[i]:
             by_flag.setdefault(flag, []).append(fact.points.names[i])
     said = f"{len(flagged):,} of {count(len(fact.run_ids), 'run')} are flagged"
-    said += "".join(f"; {flag.replace('_', ' ')}: {_some(names)}" for flag, names in sorted(by_flag.items()))
+    said += "".join(
+        f"; {flag.replace('_', ' ')}: {some(names, 8)}" for flag, names in sorted(by_flag.items())
+    )
     title = f"D-statistic of {_name(fact)}"
     figures = [
         figure(
@@ -175,12 +178,3 @@ def _no_quality(facts: Facts) -> str:
 
 def _name(fact: QualityFact) -> str:
     return f"{fact.dataset}: {fact.quantification}"
-
-
-def _some(names: list[str], n: int = 8) -> str:
-    """The first names, and how many there are besides.
-
-    >>> _some(["a", "b", "c"], 2)
-    'a, b and 1 more'
-    """
-    return ", ".join(names[:n]) + (f" and {len(names) - n:,} more" if len(names) > n else "")

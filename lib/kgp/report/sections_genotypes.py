@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from kgp.amounts import count
 from kgp.report.facts import Facts, GenotypeFact, SpectrumFact
 from kgp.report.figures_genotypes import draw_components, draw_spectrum
-from kgp.report.markup import Section, count, figure, heading, missing, note, side_by_side, source, table
+from kgp.report.markup import Section, figure, heading, missing, note, side_by_side, source, table
 from kgp.report.sections_lake import command, versions_of
 from kgp.report.spectrum import BINS
 from kgp.report.style import CATEGORIES, SUPERPOPULATION_COLOURS, to_svg

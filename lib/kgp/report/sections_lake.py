@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from kgp.amounts import count
 from kgp.report.facts import Facts
 from kgp.report.figures_steps import MOST_REASONS, draw_quarantine
-from kgp.report.markup import Section, count, figure, missing, side_by_side, source, table
+from kgp.report.markup import Section, figure, missing, side_by_side, source, table
 from kgp.report.style import to_svg
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kgp.amounts import count
 from kgp.report.facts import Facts, MatrixFact
 from kgp.report.figures_steps import draw_steps
-from kgp.report.markup import Section, count, figure, heading, missing, note, side_by_side, source, table
+from kgp.report.markup import Section, figure, heading, missing, note, side_by_side, source, table
 from kgp.report.sections_lake import command, versions_of
 from kgp.report.style import to_svg
 

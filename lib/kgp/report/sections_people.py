@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kgp.amounts import count
 from kgp.report.facts import Facts
 from kgp.report.figures_people import MOST_INTERSECTIONS, draw_overlap, draw_populations
-from kgp.report.markup import Section, count, figure, missing, side_by_side, source, table
+from kgp.report.markup import Section, figure, missing, side_by_side, source, table
 from kgp.report.sections_lake import command, versions_of
 from kgp.report.style import to_svg
 

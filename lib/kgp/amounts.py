@@ -52,3 +52,12 @@ def some(texts: Sequence[str], most: int = 3) -> str:
     """
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
+
+
+def name_first(names: Sequence[str], most: int = 5) -> str:
+    """The first few of many names, and a sign that there are more.
+
+    >>> name_first(["a", "b", "c"], 2), name_first(["a", "b"], 2)
+    ('a, b, …', 'a, b')
+    """
+    return ", ".join(names[:most]) + ", …" * (len(names) > most)
