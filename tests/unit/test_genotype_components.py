@@ -69,7 +69,9 @@ def test_components_are_singular_vectors_however_the_variants_are_cut_into_block
         apart[k] = np.inf
         if values[k] > 1e-6 and apart.min() > 1e-3:  # else the vector is not determined
             assert abs(found.scores[:, k] @ vectors[k]) == pytest.approx(1.0, abs=1e-6)
-            assert found.scores[:, k].max() >= -found.scores[:, k].min() - 1e-9  # the sign: the greatest is positive
+            assert (
+                found.scores[:, k].max() >= -found.scores[:, k].min() - 1e-9
+            )  # the sign: the greatest is positive
 
 
 def test_many_people_with_structure_agree_with_the_decomposition_of_the_whole_matrix() -> None:
