@@ -21,6 +21,9 @@ import kgp
 from kgp.params import (
     EqtlBuild,
     EqtlExport,
+    EqtlMap,
+    EqtlShow,
+    EqtlTop,
     ExportVcf,
     LoadAnnotations,
     LoadCovariates,
@@ -30,9 +33,12 @@ from kgp.params import (
     LoadVariants,
     Quality,
     SamplesCohort,
+    SamplesKinship,
+    SamplesQc,
     SamplesTrios,
     Stats,
     Sync,
+    Vacuum,
     WriteReport,
 )
 
@@ -83,16 +89,28 @@ JOB_COMMANDS = (
                "parents and children among the people, complete and partial"),
     JobCommand(("samples", "cohort"), SamplesCohort, "kgp.jobs.list_cohort:LIST_COHORT",
                "the people that a cohort expression names"),
+    JobCommand(("samples", "qc"), SamplesQc, "kgp.jobs.check_samples:CHECK_SAMPLES",
+               "what genotypes tell of each sample: call rate, heterozygosity, sex"),
+    JobCommand(("samples", "kinship"), SamplesKinship, "kgp.jobs.compute_kinship:COMPUTE_KINSHIP",
+               "relatives by their genotypes (KING-robust), into kinship"),
     JobCommand(("quality",), Quality, "kgp.jobs.compute_quality:COMPUTE_QUALITY",
                "runs that stand apart: correlation, components, sex; into expression_quality"),
     JobCommand(("stats",), Stats, "kgp.jobs.compute_statistics:COMPUTE_STATISTICS",
                "allele counts, frequencies and Hardy-Weinberg p of groups of people"),
     JobCommand(("eqtl", "build"), EqtlBuild, "kgp.jobs.build_eqtl_matrices:BUILD_EQTL_MATRICES",
                "a matrix set: genotypes, phenotypes and covariates of the same people in the same order"),
+    JobCommand(("eqtl", "map"), EqtlMap, "kgp.jobs.map_eqtl:MAP_EQTL",
+               "eQTLs of a matrix set: all pairs, best pairs by permutation, independent signals, interactions, trans"),
+    JobCommand(("eqtl", "show"), EqtlShow, "kgp.jobs.show_eqtl:SHOW_EQTL",
+               "what mapping found: figures of a set, or the locus of one gene"),
+    JobCommand(("eqtl", "top"), EqtlTop, "kgp.jobs.list_top:LIST_TOP",
+               "the best pairs of a set or of one gene"),
     JobCommand(("eqtl", "export"), EqtlExport, "kgp.jobs.export_eqtl:EXPORT_EQTL",
                "a matrix set as the files that mapping tools read"),
     JobCommand(("export", "vcf"), ExportVcf, "kgp.jobs.export_vcf:EXPORT_VCF",
                "a callset, or a part of it, as a VCF file with its index"),
+    JobCommand(("vacuum",), Vacuum, "kgp.jobs.vacuum_lake:VACUUM_LAKE",
+               "remove old files that no table and no matrix set needs"),
     JobCommand(("report",), WriteReport, "kgp.jobs.write_report:WRITE_REPORT",
                "one self-contained HTML page of what is in the lake"),
 )
@@ -182,6 +200,8 @@ def _help(field: dataclasses.Field[Any], defaults: Mapping[str, Any]) -> str:
     if field.name in defaults:
         default = defaults[field.name]
         text += "" if default in (None, [], False) else f" (default: {default})"
+    elif field.metadata.get("preset"):
+        text += " (default: the profile's)"
     elif not field.metadata.get("positional"):
         text += " (required)"
     return text.replace("%", "%%")

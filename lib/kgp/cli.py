@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "load": "load files into the lake's tables",
     "samples": "who the people are: families, cohorts",
-    "eqtl": "build and export matrix sets",
+    "eqtl": "build, map and export matrix sets",
     "export": "write tables of the lake as files of other tools",
 }
 

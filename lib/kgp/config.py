@@ -2,6 +2,9 @@
 
 The order is fixed: `conf/base.yml`, then the file given with ``--conf``, then ``KGP_<SECTION>_<OPTION>``, then the
 command line. What is left without a value is a usage error that names the option.
+
+Where one option chooses a preset (`kgp eqtl build --profile`), the preset's section, made up in the same order, lies
+below the section of the job: whatever is said of an option itself counts.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ class Config:
             UsageError: an option has no value, or a value of the wrong kind.
         """
         section = str(kind.section)  # type: ignore[attr-defined]
-        values = dict(self.values.get(section, {}))
+        values = {**self._preset(kind, given or {}), **self.values.get(section, {})}
         values.update({k: v for k, v in (given or {}).items() if v is not None})
         hints = typing.get_type_hints(kind)
         fields = dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -64,6 +67,28 @@ class Config:
             raise UsageError(f"Not given: {flags}.", mend="See --help.")
         known = {f.name: _cast(values[f.name], hints[f.name], f"{section}.{f.name}") for f in fields}
         return kind(**known)
+
+    def _preset(self, kind: type[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the option that chooses a preset brings, below all that is given for the section itself.
+
+        Raises:
+            UsageError: there is no such preset, or it says something of other options.
+        """
+        chooser = getattr(kind, "preset", None)
+        if chooser is None:
+            return {}
+        chosen = given.get(chooser) or self.values.get(kind.section, {}).get(chooser)
+        name = _cast(chosen, typing.get_type_hints(kind)[chooser], f"{kind.section}.{chooser}")
+        section = f"eqtl_{chooser}_{name}".replace("-", "_")
+        preset = self.values.get(section, {})
+        own = {f.name for f in dataclasses.fields(kind) if f.metadata.get("preset")}
+        if strangers := sorted(set(preset) - own):
+            raise UsageError(
+                f"'{strangers[0]}' is no option that a {chooser} decides.",
+                where=f"section {section}",
+                mend=f"Give it in section {kind.section}, or see conf/base.yml.",
+            )
+        return preset
 
 
 def find_conf_dir() -> Traversable:

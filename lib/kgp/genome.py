@@ -168,13 +168,8 @@ def get_build(name: str) -> ReferenceBuild:
     )
 
 
-def start_from_pos(pos: int) -> int:
-    """0-based start of VCF's 1-based POS. VCF allows POS 0 for the telomere, whose start is -1."""
-    return pos - 1
-
-
 def pos_from_start(start: int) -> int:
-    """VCF's 1-based POS of a 0-based start."""
+    """VCF's 1-based POS of a 0-based start. VCF allows POS 0 for the telomere, whose start is -1."""
     return start + 1
 
 

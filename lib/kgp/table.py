@@ -34,9 +34,9 @@ class Table:
         partition_by: partition columns.
         checks: name → SQL predicate that every row satisfies; nulls must be allowed explicitly.
         sort_by: order of the rows within a file.
-        ledger: the table whose rows make this one's rows valid: `loads` (by load_id), `eqtl_matrices` (by
-            matrix_id) or `statistics` (by statistics_id). Rows that their ledger does not know are the debris of a
-            run that was cut off. None where the table is a ledger itself or is always written as a whole.
+        ledger: the table whose rows make this one's rows valid: `loads` (by load_id), `eqtl_matrices` (by matrix_id),
+            `eqtl_maps` (by map_id) or `statistics` (by statistics_id). Rows that their ledger does not know are the
+            debris of a run that was cut off. None where the table is a ledger itself or is always written as a whole.
     """
 
     name: str
@@ -69,7 +69,12 @@ class Table:
         >>> EQTL_GENOTYPES.ledger_column, LOADS.ledger_column
         ('matrix_id', None)
         """
-        columns = {"loads": "load_id", "eqtl_matrices": "matrix_id", "statistics": "statistics_id"}
+        columns = {
+            "loads": "load_id",
+            "eqtl_matrices": "matrix_id",
+            "eqtl_maps": "map_id",
+            "statistics": "statistics_id",
+        }
         return None if self.ledger is None else columns[self.ledger]
 
     @cached_property

@@ -151,7 +151,32 @@ def test_numbers_are_numbers(ran: list[tuple[Any, ...]]) -> None:
         True,
         "EUR,-FIN",
     )
-    assert params.max_missing == load_config(environ={}).values["eqtl_build"]["max_missing"]
+    assert params.max_missing == load_config(environ={}).values["eqtl_profile_basic"]["max_missing"]
+
+
+def test_the_profile_decides_what_is_not_given(
+    ran: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["eqtl", "build", "--name", "n", "--callset", "c", "--dataset", "d", "--profile", "eqtl-catalogue"]
+    assert cli.main([*argv, "--n-factors", "3", "--indicator", "sex", "--indicator", "superpopulation"]) == 0
+    params = ran[0][1]
+    assert (params.factors, params.n_factors, params.n_components) == ("pca", 3, 6)
+    assert params.indicator == ("sex", "superpopulation")
+    assert cli.main(["eqtl", "build", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "least minor allele frequency in the cohort (default: the profile's)" in shown
+
+
+def test_own_phenotypes_or_a_dataset(ran: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["eqtl", "build", "--name", "n", "--callset", "c", "--profile", "none"]
+    assert cli.main([*argv, "--phenotypes", "a.bed", "--covariates", "pcs.txt"]) == 0
+    assert (ran[0][1].dataset, ran[0][1].phenotypes, ran[0][1].covariates) == (None, "a.bed", ("pcs.txt",))
+    assert cli.main(argv) == 2
+    assert cli.main([*argv, "--phenotypes", "a.bed", "--dataset", "d"]) == 2
+    assert cli.main([*argv, "--phenotypes", "a.bed", "--counts", "reads"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("--dataset and --phenotypes: Phenotypes come from a dataset of the lake") == 2
+    assert "--quantification: A quantification is one of a dataset." in said
 
 
 LOAD = ["load", "samples", "--panel", "a.panel"]
@@ -323,6 +348,9 @@ def test_demo_gets_its_directories(monkeypatch: pytest.MonkeyPatch, bundled: Pat
         (["lod"], "invalid choice"),
         (["load"], "WHAT"),
         (["eqtl", "build", "--min-mf", "1"], "Did you mean --min-maf?"),
+        (["eqtl", "build", "--profile", "gtx"], "invalid choice: 'gtx'"),
+        (["vacuum", "--hours", "24"], "--hours: 24 hours are too few"),
+        (["eqtl", "map", "--name", "n", "--mode", "interaction"], "--interaction: A covariate is what"),
         (["eqtl", "build", "--min-maf", "rare"], "invalid float value: 'rare'"),
         (["eqtl", "build", "--min-m", "0.1"], "unknown argument '--min-m'"),
         (["load", "variants", "--reader", "fast", "a.vcf"], "invalid choice: 'fast'"),

@@ -17,6 +17,9 @@ from kgp.errors import UsageError
 from kgp.params import (
     EqtlBuild,
     EqtlExport,
+    EqtlMap,
+    EqtlShow,
+    EqtlTop,
     ExportVcf,
     LoadAnnotations,
     LoadCovariates,
@@ -24,13 +27,17 @@ from kgp.params import (
     LoadRuns,
     LoadSamples,
     LoadVariants,
+    Profile,
     Quality,
     Region,
     SamplesCohort,
+    SamplesKinship,
+    SamplesQc,
     SamplesTrios,
     SessionParams,
     Stats,
     Sync,
+    Vacuum,
     WriteReport,
 )
 
@@ -44,14 +51,22 @@ KINDS = (
     LoadCovariates,
     SamplesTrios,
     SamplesCohort,
+    SamplesQc,
+    SamplesKinship,
     Quality,
     Stats,
     EqtlBuild,
+    EqtlMap,
+    EqtlShow,
+    EqtlTop,
     EqtlExport,
     ExportVcf,
+    Vacuum,
     WriteReport,
     SessionParams,
 )
+PRESETS = {f"eqtl_profile_{name}".replace("-", "_"): name for name in typing.get_args(Profile)}
+RECIPE = {field.name for field in dataclasses.fields(EqtlBuild) if field.metadata.get("preset")}
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 VARIANTS = {"callset": "phase3", "build": "GRCh37", "vcf": ("a.vcf",)}
@@ -65,9 +80,66 @@ def base() -> Config:
 
 def test_every_section_of_base_yml_belongs_to_params_and_has_no_strangers(base: Config) -> None:
     sections = {kind.section: kind for kind in KINDS}
-    assert set(base.values) == {"", *sections}
+    assert set(base.values) == {"", *sections, *PRESETS}
     for section, kind in sections.items():
         assert set(base.values[section]) <= {field.name for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize("section", PRESETS)
+def test_a_profile_decides_the_whole_recipe_and_nothing_else(base: Config, section: str) -> None:
+    assert set(base.values[section]) == RECIPE
+    assert not RECIPE & set(base.values["eqtl_build"])
+    made = base.params(EqtlBuild, {**MATRICES, "profile": PRESETS[section]})
+    for name, said in base.values[section].items():
+        assert getattr(made, name) == (tuple(said) if isinstance(said, list) else said), name
+
+
+def test_what_is_said_of_an_option_itself_counts_more_than_the_profile(tmp_path: Path) -> None:
+    """Below the command line, the environment and a file; a profile can be changed as everything else."""
+    conf = tmp_path / "mine.yml"
+    conf.write_text(
+        "eqtl_build: {profile: gtex, min_mac: 7}\neqtl_profile_gtex: {min_mac: 8, max_missing: 0.2, min_maf: 0.2}\n",
+        encoding="utf-8",
+    )
+    environ = {
+        "KGP_EQTL_BUILD_CIS_WINDOW": "5",
+        "KGP_EQTL_PROFILE_GTEX_CIS_WINDOW": "6",
+        "KGP_EQTL_PROFILE_GTEX_MIN_MAF": "0.3",
+        "KGP_EQTL_PROFILE_BASIC_FACTORS": "pca",
+    }
+    config = load_config(str(conf), environ=environ)
+    made = config.params(EqtlBuild, {**MATRICES, "min_hwe_p": 0.5})
+    assert (made.min_mac, made.max_missing, made.min_maf, made.cis_window) == (7, 0.2, 0.3, 5)
+    assert (made.profile, made.factors, made.min_hwe_p) == ("gtex", "peer", 0.5)
+    made = config.params(EqtlBuild, {**MATRICES, "profile": "basic"})
+    assert (made.profile, made.factors, made.min_maf, made.min_mac) == ("basic", "pca", 0.01, 7)
+
+
+def test_a_profile_that_there_is_not_and_one_that_says_too_much(base: Config, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"eqtl_build\.profile: 'gtex-2035' is not among basic, gtex"):
+        base.params(EqtlBuild, {**MATRICES, "profile": "gtex-2035"})
+    conf = tmp_path / "mine.yml"
+    conf.write_text("eqtl_profile_basic: {cohort: EUR}", encoding="utf-8")
+    with pytest.raises(
+        UsageError, match="section eqtl_profile_basic: 'cohort' is no option that a profile decides"
+    ):
+        load_config(str(conf), environ={}).params(EqtlBuild, MATRICES)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("indicator", ("sex", "age"), "--indicator: 'age' is no covariate of people. Use sex, population"),
+        ("prune_step", 201, "--prune-step: A window of 200 variants can't move by 201"),
+        ("n_factors", -1, "--n-factors: -1 is out of range"),
+        ("min_hwe_p", 1.5, "--min-hwe-p: 1.5 is out of range"),
+        ("phenotypes", "a.bed", "--dataset and --phenotypes: Phenotypes come from"),
+        ("x_model", "0_3", "'0_3' is not among drop, 0_2, 0_1"),
+    ],
+)
+def test_a_recipe_that_can_not_be_is_refused(base: Config, option: str, value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        base.params(EqtlBuild, {**MATRICES, option: value})
 
 
 @pytest.mark.parametrize("path", sorted(p.name for p in Path(str(find_conf_dir())).glob("*.yml")))
@@ -236,6 +308,14 @@ def test_load_samples_needs_a_file_and_reads_the_names_of_callsets(base: Config)
         (Quality, {"dataset": "E", "max_mads": 0.0}, "--max-mads: 0.0 is out of range"),
         (WriteReport, {"out": "report.pdf"}, "--out: 'report.pdf' does not end in .html"),
         (WriteReport, {"max_variants": 0}, "--max-variants: 0 is out of range"),
+        (Vacuum, {"hours": 167}, "--hours: 167 hours are too few"),
+        (EqtlMap, {"name": "n", "permutations": 9}, "--permutations: 9 permutations are too few"),
+        (EqtlMap, {"name": "n", "fdr": 1.5}, "--fdr: 1.5 is out of range"),
+        (EqtlMap, {"name": "n", "q_lambda": 1.0}, "--q-lambda: 1.0 is out of range"),
+        (EqtlMap, {"name": "n", "mode": "interaction"}, "--interaction: A covariate is what interactions"),
+        (EqtlTop, {"name": "n", "rows": 0}, "--rows: 0 is out of range"),
+        (SamplesQc, {"callset": "c", "min_maf": 0.6}, "--min-maf: 0.6 is out of range"),
+        (SamplesKinship, {"callset": "c", "min_kinship": 0.6}, "--min-kinship: 0.6 is out of range"),
     ],
 )
 def test_numbers_and_names_out_of_range(base: Config, kind: type, given: dict, message: str) -> None:

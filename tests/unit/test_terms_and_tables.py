@@ -63,7 +63,7 @@ def test_keys_and_partitions_are_never_null(table: Table) -> None:
 @tables
 def test_rows_are_valid_by_a_ledger_or_the_table_is_written_whole(table: Table) -> None:
     if table.ledger is None:
-        ledgers = {"loads", "eqtl_matrices", "statistics", "files"}
+        ledgers = {"loads", "eqtl_matrices", "eqtl_maps", "statistics", "files", "kinship_runs"}
         made_anew = {
             "samples",
             "sample_conflicts",
@@ -71,6 +71,8 @@ def test_rows_are_valid_by_a_ledger_or_the_table_is_written_whole(table: Table) 
             "runs",
             "run_aliases",
             "expression_quality",
+            "sample_quality",
+            "kinship",
         }
         assert table.name in ledgers | made_anew
     else:
@@ -117,6 +119,7 @@ def test_a_check_allows_null_explicitly(table: Table, name: str) -> None:
         for c in table.columns
         if not pa.types.is_nested(TERMS[c].type) and TERMS[c].type != pa.binary()
     ]
+    values += [f'NULL AS "{c}"' for c in table.optional if pa.types.is_nested(TERMS[c].type)]
     predicate = re.sub(rf"`?\b({'|'.join(table.columns)})\b`?", r'"\1"', table.checks[name])
     found = duckdb.sql(f"SELECT ({predicate}) FROM (SELECT {', '.join(values)})").fetchall()[0][0]
     assert found is not None

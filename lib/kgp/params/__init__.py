@@ -21,7 +21,16 @@ from kgp.params.expression import (
     Unplaced,
 )
 from kgp.params.files import Sync, Transfer
-from kgp.params.people import LoadCovariates, LoadSamples, SamplesCohort, SamplesTrios
+from kgp.params.lake import Vacuum
+from kgp.params.mapping import EqtlMap, EqtlShow, EqtlTop, MapModel, Mode
+from kgp.params.people import (
+    LoadCovariates,
+    LoadSamples,
+    SamplesCohort,
+    SamplesKinship,
+    SamplesQc,
+    SamplesTrios,
+)
 from kgp.params.region import Region
 from kgp.params.report import WriteReport
 from kgp.params.session import SessionParams
@@ -34,6 +43,9 @@ __all__ = [
     "BadLines",
     "EqtlBuild",
     "EqtlExport",
+    "EqtlMap",
+    "EqtlShow",
+    "EqtlTop",
     "ExportFormat",
     "ExportVcf",
     "LoadAnnotations",
@@ -42,13 +54,17 @@ __all__ = [
     "LoadRuns",
     "LoadSamples",
     "LoadVariants",
+    "MapModel",
     "MissingValues",
+    "Mode",
     "Profile",
     "Quality",
     "Reader",
     "Region",
     "Related",
     "SamplesCohort",
+    "SamplesKinship",
+    "SamplesQc",
     "SamplesTrios",
     "SessionParams",
     "Stats",
@@ -56,6 +72,7 @@ __all__ = [
     "Transfer",
     "UnknownRuns",
     "Unplaced",
+    "Vacuum",
     "WriteReport",
     "Writer",
     "option",

@@ -18,6 +18,11 @@ def option(text: str, *, metavar: str | None = None, positional: bool = False) -
     return field(metadata={"help": text, "metavar": metavar, "positional": positional})
 
 
+def recipe(text: str, metavar: str) -> Any:
+    """A field that is an option whose default another option, the preset, decides."""
+    return field(metadata={"help": text, "metavar": metavar, "positional": False, "preset": True})
+
+
 def check_name(value: str, flag: str) -> None:
     """Refuse what can't be a name of something in the lake."""
     if not _NAME.fullmatch(value):

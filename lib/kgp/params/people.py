@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kgp.errors import UsageError
-from kgp.params.declare import Related, check_name, option
+from kgp.params.declare import Related, check_fraction, check_name, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +92,41 @@ class LoadCovariates:
     def __post_init__(self) -> None:
         if self.covariate_set is not None:
             check_name(self.covariate_set, "--covariate-set")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesQc:
+    """Options of `kgp samples qc`."""
+
+    section = "samples_qc"
+
+    callset: str = option("callset to look at", metavar="NAME")
+    contig: tuple[str, ...] = option("only this contig; repeat for more (where not given: all)", metavar="C")
+    min_maf: float = option(
+        "least minor allele frequency of variants for heterozygosity and sex", metavar="F"
+    )
+    max_missing: float = option(
+        "greatest missing fraction of variants for heterozygosity and sex", metavar="F"
+    )
+
+    def __post_init__(self) -> None:
+        check_fraction(self.min_maf, "--min-maf", most=0.5)
+        check_fraction(self.max_missing, "--max-missing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplesKinship:
+    """Options of `kgp samples kinship`."""
+
+    section = "samples_kinship"
+
+    callset: str = option("callset to look at", metavar="NAME")
+    contig: tuple[str, ...] = option("only this contig; repeat for more (where not given: all)", metavar="C")
+    min_maf: float = option("least minor allele frequency of the variants", metavar="F")
+    max_missing: float = option("greatest missing fraction of the variants", metavar="F")
+    min_kinship: float = option("keep pairs of people with at least this coefficient", metavar="F")
+
+    def __post_init__(self) -> None:
+        check_fraction(self.min_maf, "--min-maf", most=0.5)
+        check_fraction(self.max_missing, "--max-missing")
+        check_fraction(self.min_kinship, "--min-kinship", most=0.5)

@@ -15,13 +15,17 @@ from kgp.tables.expression import (
 )
 from kgp.tables.files import FILES
 from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
-from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES
+from kgp.tables.maps import EQTL_INDEPENDENT, EQTL_INTERACTION, EQTL_MAPS, EQTL_NOMINAL, EQTL_TOP, EQTL_TRANS
+from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATCHES, EQTL_MATRICES, EQTL_PHENOTYPES
 from kgp.tables.people import (
     CALLSET_SAMPLES,
     COVARIATES,
+    KINSHIP,
+    KINSHIP_RUNS,
     POPULATION_RECORDS,
     POPULATIONS,
     SAMPLE_CONFLICTS,
+    SAMPLE_QUALITY,
     SAMPLE_RECORDS,
     SAMPLES,
 )
@@ -36,12 +40,21 @@ __all__ = [
     "COVARIATES",
     "EQTL_COVARIATES",
     "EQTL_GENOTYPES",
+    "EQTL_INDEPENDENT",
+    "EQTL_INTERACTION",
+    "EQTL_MAPS",
+    "EQTL_MATCHES",
     "EQTL_MATRICES",
+    "EQTL_NOMINAL",
     "EQTL_PHENOTYPES",
+    "EQTL_TOP",
+    "EQTL_TRANS",
     "EXPRESSION",
     "EXPRESSION_QUALITY",
     "FILES",
     "HEADERS",
+    "KINSHIP",
+    "KINSHIP_RUNS",
     "LOADS",
     "PHENOTYPES",
     "POPULATIONS",
@@ -53,6 +66,7 @@ __all__ = [
     "RUN_RECORDS",
     "SAMPLES",
     "SAMPLE_CONFLICTS",
+    "SAMPLE_QUALITY",
     "SAMPLE_RECORDS",
     "STATISTICS",
     "TABLES",
@@ -72,6 +86,9 @@ ALL_TABLES: tuple[Table, ...] = (
     COVARIATES,
     CALLSET_SAMPLES,
     VARIANTS,
+    SAMPLE_QUALITY,
+    KINSHIP,
+    KINSHIP_RUNS,
     STATISTICS,
     ALLELE_STATISTICS,
     ANNOTATIONS,
@@ -86,6 +103,13 @@ ALL_TABLES: tuple[Table, ...] = (
     EQTL_PHENOTYPES,
     EQTL_GENOTYPES,
     EQTL_COVARIATES,
+    EQTL_MATCHES,
+    EQTL_MAPS,
+    EQTL_NOMINAL,
+    EQTL_TOP,
+    EQTL_INDEPENDENT,
+    EQTL_INTERACTION,
+    EQTL_TRANS,
 )
 
 TABLES: dict[str, Table] = {t.name: t for t in ALL_TABLES}

@@ -88,3 +88,42 @@ CALLSET_SAMPLES = Table(
     checks={"sample_index_not_negative": "sample_index >= 0"},
     sort_by=("sample_index",),
 )
+
+SAMPLE_QUALITY = Table(
+    name="sample_quality",
+    grain="sample of a callset and what its genotypes tell of it",
+    required=(
+        "callset", "sample_id", "load_ids", "parameters", "n_called", "n_missing", "call_rate", "flags", "computed_at",
+    ),
+    optional=(
+        "n_hom", "expected_hom", "inbreeding", "inbreeding_x", "n_variants_x", "sex_stated", "sex_inferred",
+    ),
+    key=("callset", "sample_id"),
+    partition_by=("callset",),
+    ledger=None,  # a callset's rows are replaced as a whole, in one commit
+    checks={"call_rate_is_fraction": "call_rate >= 0 AND call_rate <= 1"},
+    sort_by=("sample_id",),
+)  # fmt: skip
+
+KINSHIP = Table(
+    name="kinship",
+    grain="pair of people of a callset whose genotypes say that they are related",
+    required=(
+        "callset", "sample_id_1", "sample_id_2", "load_ids", "parameters", "n_variants", "het_het", "ibs0", "kinship",
+        "degree", "computed_at",
+    ),
+    key=("callset", "sample_id_1", "sample_id_2"),
+    partition_by=("callset",),
+    ledger=None,  # a callset's rows are replaced as a whole, in one commit
+    sort_by=("sample_id_1", "sample_id_2"),
+)  # fmt: skip
+
+KINSHIP_RUNS = Table(
+    name="kinship_runs",
+    grain="callset whose people have been compared with each other",
+    # Written after `kinship`: a callset without related people has a row here, one that was never looked at has none.
+    required=("callset", "load_ids", "parameters", "n_samples", "n_variants", "n_pairs", "computed_at"),
+    key=("callset",),
+    ledger=None,  # it is one itself
+    sort_by=("callset",),
+)

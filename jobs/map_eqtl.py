@@ -1,0 +1,11 @@
+"""`kgp eqtl map` as a script for spark-submit and Databricks, with the same options: see --help."""
+
+import sys
+
+from kgp.cli import run_script
+from kgp.jobs.map_eqtl import MAP_EQTL
+
+if __name__ == "__main__":
+    # Databricks takes any SystemExit for a failure, even that of code 0.
+    if code := run_script(MAP_EQTL):
+        sys.exit(code)
