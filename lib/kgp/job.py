@@ -8,6 +8,7 @@ back a `Report`.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 import sys
 import threading
@@ -23,9 +24,11 @@ from kgp import errors
 from kgp.config import Config
 from kgp.errors import ContractError, KgpError, scrub
 from kgp.io.delta import Lake
+from kgp.io.history import find_version, read_past_rows
 from kgp.io.parts import TARGET_ROWS, TablePart
 from kgp.io.place import explain_storage, learn_credentials
 from kgp.io.tasks import SplitRows
+from kgp.io.vacuum import Vacuumed
 from kgp.params import SessionParams
 from kgp.session import get_session
 from kgp.table import Table
@@ -217,15 +220,52 @@ class Context:
         span: tuple[int, int] | None = None,
         ids: Collection[str] | None = None,
         target_rows: int = TARGET_ROWS,
+        with_unfinished: bool = False,
     ) -> list[TablePart]:
         """Parts of a declared table's files that hold the wanted valid rows; see `kgp.io.parts`."""
+        self._declared(table, self._job.writes if with_unfinished else self._job.reads + self._job.writes)
+        return self._lake.parts(
+            table,
+            partitions=partitions,
+            span=span,
+            ids=ids,
+            target_rows=target_rows,
+            with_unfinished=with_unfinished,
+        )
+
+    def count_rows(
+        self, table: Table, partitions: Mapping[str, Collection[str]]
+    ) -> dict[tuple[str | None, ...], dict[str, int]]:
+        """Valid rows of a declared table: values of its partition columns → ledger id → rows; without reading them."""
         self._declared(table, self._job.reads + self._job.writes)
-        return self._lake.parts(table, partitions=partitions, span=span, ids=ids, target_rows=target_rows)
+        return self._lake.count_rows(table, partitions)
 
     def measure(self, table: Table, where: str, **expressions: str) -> dict[str, Any]:
         """Aggregates over rows that this job has just written, valid or not yet: name → value."""
         self._declared(table, self._job.writes)
         return self._lake.measure(table, where, **expressions)
+
+    def at(self, versions: Mapping[str, int | None]) -> Context:
+        """This context with tables as they were: name → version, None where there was no such table.
+
+        They can be read and not written; what the job writes is as it is.
+        """
+        then = Context(self._lake.at(versions), self.progress, self._job)
+        then.began = self.began
+        return then
+
+    def take_versions(self) -> dict[str, int | None]:
+        """Versions of the tables that the job reads, as of one moment: name → version, None where there is none."""
+        return self._lake.take_versions(self._job.reads)
+
+    def find_versions(self, moment: datetime.datetime) -> dict[str, int | None]:
+        """Versions that the tables which the job reads had at a moment: name → version, None where there was none."""
+        return {table.name: find_version(self._lake, table, moment) for table in self._job.reads}
+
+    def fetch_past(self, table: Table, where: str) -> Iterator[list[dict[str, Any]]]:
+        """Rows of a small declared table that satisfy a predicate: of now, then of each earlier version."""
+        self._declared(table, self._job.reads + self._job.writes)
+        return read_past_rows(self._lake, table, where)
 
     def version(self, table: Table) -> int | None:
         """Newest Delta version of a declared table."""
@@ -252,6 +292,17 @@ class Context:
     def remove_debris(self) -> dict[str, list[str]]:
         """Remove from the tables that this job writes what their ledger does not name: table → ledger ids."""
         return self._lake.remove_debris(self._job.writes)
+
+    def vacuum(
+        self, table: Table, keep: Collection[int], before: datetime.datetime, *, dry_run: bool
+    ) -> Vacuumed:
+        """Remove files that no version of a declared table needs; see `kgp.io.vacuum`."""
+        self._declared(table, self._job.reads + self._job.writes)
+        return self._lake.vacuum(table, keep, before, dry_run=dry_run)
+
+    def vacuum_staging(self, before: datetime.datetime, *, dry_run: bool) -> Vacuumed:
+        """Remove what mappings that were given up left beside the tables; see `kgp.io.vacuum`."""
+        return self._lake.vacuum_staging(before, dry_run=dry_run)
 
     def check_key(self, table: Table, where: str = "true") -> None:
         """Refuse repeated keys in a declared table's slice."""

@@ -7,10 +7,13 @@ tables, made from the same declarations.
 Every write replaces a stated slice of a table (the rows of a load, of a matrix set) in one Delta commit, so the
 same write twice gives the same rows, and a reader sees the slice before or after, never in between. Rows become
 valid when their ledger (`loads`, `eqtl_matrices`), which is written last, names them.
+
+`Lake.at` gives the same lake with some tables as they were at a version: for reading only.
 """
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import json
 import os
@@ -31,9 +34,12 @@ from deltalake.transaction import AddAction
 from kgp.errors import CheckError, ContractError, LakeError
 from kgp.io.deltalog import ids_by_file, remove_files
 from kgp.io.direct import WRITTEN, check_rows, from_json, write_action_batches, write_split
+from kgp.io.history import PAST_PROBLEMS, explain_past
 from kgp.io.parts import TARGET_ROWS, TablePart, plan_parts
 from kgp.io.place import LakePlace
+from kgp.io.row_counts import count_rows
 from kgp.io.tasks import SplitRows, carry_credentials, map_splits
+from kgp.io.vacuum import Vacuumed, vacuum_staging, vacuum_table
 from kgp.table import Table, conform
 from kgp.tables import TABLES
 
@@ -48,6 +54,13 @@ _PROPERTIES = {
     "delta.checkpointPolicy": "classic",
 }
 
+# A matrix set names the versions that it was built from. Writers drop the log of versions older than 30 days, and any
+# vacuum but kgp's the files of those older than 7, unless a table says otherwise.
+_RETENTION = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+
 
 # Commits that are tried before others' are given the way.
 _COMMITS = 6
@@ -59,11 +72,18 @@ class Lake:
     Args:
         spark: session with Delta, or what starts one when it is first needed.
         uri: directory of the tables, local or in a storage that Hadoop and delta-rs know (``abfss://…``).
+        pinned: table name → version at which it is read, None where it is to be read as if it were not there.
     """
 
-    def __init__(self, spark: SparkSession | Callable[[], SparkSession], uri: str) -> None:
+    def __init__(
+        self,
+        spark: SparkSession | Callable[[], SparkSession],
+        uri: str,
+        pinned: Mapping[str, int | None] | None = None,
+    ) -> None:
         self._spark = spark
         self._is_prepared = False
+        self._pinned = dict(pinned or {})
         self.uri = uri.rstrip("/")
         self.place = LakePlace(self.uri)
 
@@ -81,28 +101,70 @@ class Lake:
         """Where a table lies, as tasks write its files and messages name it."""
         return self.place.table(table.name)
 
+    def at(self, versions: Mapping[str, int | None]) -> Lake:
+        """The lake with these tables as they were, which can be read and not written; the others are as they are.
+
+        Args:
+            versions: table name → version; None where the table did not exist.
+        """
+        return Lake(lambda: self.spark, self.uri, versions)
+
     def open(self, table: Table) -> DeltaTable:
         """The log of an existing table."""
-        return self.place.open(table.name)
+        if (version := self._pinned.get(table.name)) is None:
+            return self.place.open(table.name)
+        uri, options = self.place.delta(table.name)
+        return DeltaTable(uri, version=version, storage_options=options)
 
     # --------------------------------------------------------------------------------------- what is there
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been created."""
+        if table.name in self._pinned:
+            return self._pinned[table.name] is not None
         return self.place.exists(table.name)
 
     def version(self, table: Table) -> int | None:
-        """The table's newest Delta version, or None where it does not exist."""
+        """The table's newest Delta version, or the one that it is read at; None where it does not exist."""
+        if table.name in self._pinned:
+            return self._pinned[table.name]
         return self.open(table).version() if self.exists(table) else None
+
+    def take_versions(self, tables: Iterable[Table]) -> dict[str, int | None]:
+        """Versions of some tables that belong together: table name → version, None where there is none.
+
+        New rows are written before a ledger names them and old ones removed after it has forgotten them: while no
+        ledger changes, any versions of the tables hold all rows that are valid by it.
+
+        Raises:
+            LakeError: ledgers change faster than versions can be asked for.
+        """
+        asked = list(tables)
+        ledgers = [TABLES[name] for name in sorted({table.ledger for table in asked if table.ledger})]
+        for _ in range(_COMMITS):
+            before = [self.version(ledger) for ledger in ledgers]
+            found = {table.name: self.version(table) for table in asked}
+            if before == [self.version(ledger) for ledger in ledgers]:
+                return found
+        raise LakeError(
+            "Its ledgers changed again and again while it was read.",
+            where=self.uri,
+            mend="Wait until the running load ends, then try again.",
+        )
 
     def create(self, table: Table) -> None:
         """Create the table with its comments, NOT NULL columns and CHECK constraints, where it is missing.
 
         Raises:
             LakeError: a table of that name is there, with other columns.
+            ContractError: it is read as it was.
         """
+        if table.name in self._pinned:
+            raise ContractError("It is read as it was and can't be written.", where=f"table {table.name}")
         if self.exists(table):
-            self._check_same_shape(table)
+            there = self.open(table)
+            self._check_same_shape(table, there)
+            self._keep_versions(table, there)
             return
         if (root := self.place.local_root) is not None:
             root.mkdir(parents=True, exist_ok=True)
@@ -115,7 +177,7 @@ class Lake:
                 mode="ignore",
                 partition_by=list(table.partition_by),
                 description=f"One row per {table.grain}.",
-                configuration={**_PROPERTIES, **checks},
+                configuration={**_PROPERTIES, **_RETENTION, **checks},
                 raise_if_key_not_exists=False,  # CHECK constraints carry names of their own
                 storage_options=options,
             )
@@ -141,7 +203,8 @@ class Lake:
         if not self.exists(table):
             return table.arrow_schema.empty_table()
         columns = ", ".join(f'"{name}"' for name in table.columns)
-        return self._select(table, columns, where).cast(table.arrow_schema)
+        with self._explained(table):
+            return self._select(table, columns, where).cast(table.arrow_schema)
 
     def put(
         self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None, *, note: str = ""
@@ -185,6 +248,7 @@ class Lake:
         if not self.exists(table):
             return self.spark.createDataFrame([], table.spark_schema)
         reader = self.spark.read.format("delta")
+        version = self._pinned.get(table.name) if version is None else version
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.place.hadoop(table.name))
@@ -206,9 +270,26 @@ class Lake:
         span: tuple[int, int] | None = None,
         ids: Collection[str] | None = None,
         target_rows: int = TARGET_ROWS,
+        with_unfinished: bool = False,
     ) -> list[TablePart]:
         """Parts of files that hold the wanted valid rows, for tasks that read them; see `kgp.io.parts`."""
-        return plan_parts(self, table, partitions=partitions, span=span, ids=ids, target_rows=target_rows)
+        with self._explained(table):
+            return plan_parts(
+                self,
+                table,
+                partitions=partitions,
+                span=span,
+                ids=ids,
+                target_rows=target_rows,
+                with_unfinished=with_unfinished,
+            )
+
+    def count_rows(
+        self, table: Table, partitions: Mapping[str, Collection[str]]
+    ) -> dict[tuple[str | None, ...], dict[str, int]]:
+        """Valid rows by partition and ledger id, without reading them; see `kgp.io.row_counts`."""
+        with self._explained(table):
+            return count_rows(self, table, partitions)
 
     def replace(
         self,
@@ -329,7 +410,7 @@ class Lake:
         query = QueryBuilder().register("rows", self.open(table))
         return pa.table(query.execute(f"SELECT {wanted} FROM rows WHERE {where}"))
 
-    # ---------------------------------------------------------------------------------------------- debris
+    # ------------------------------------------------------------------------------------ debris, old files
 
     def remove_debris(self, tables: Iterable[Table]) -> dict[str, list[str]]:
         """Remove what an unfinished run left: rows that their ledger does not name.
@@ -339,22 +420,54 @@ class Lake:
         """
         removed: dict[str, list[str]] = {}
         for table in tables:
-            column = table.ledger_column
-            if column is None or table.ledger is None or not self.exists(table):
-                continue
-            known = set(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
-            delta = self.open(table)
-            orphans = sorted(set().union(*ids_by_file(delta, column).values()) - known)
-            if orphans:
-                self._commit(partial(self._delete, table, in_list(column, orphans)))
-                removed[table.name] = orphans
+            if self._find_debris(table):
+                self._commit(partial(self._delete_debris, table, removed))
         return removed
 
-    def _delete(self, table: Table, where: str) -> None:
-        self.open(table).delete(where)
+    def vacuum(
+        self, table: Table, keep: Collection[int], before: datetime.datetime, *, dry_run: bool
+    ) -> Vacuumed:
+        """Remove files that no version of a table needs; see `kgp.io.vacuum`."""
+        return vacuum_table(self, table, keep, before, dry_run=dry_run)
 
-    def _check_same_shape(self, table: Table) -> None:
-        found = {(f.name, str(f.type)) for f in self.open(table).schema().fields}
+    def vacuum_staging(self, before: datetime.datetime, *, dry_run: bool) -> Vacuumed:
+        """Remove what mappings that were given up left beside the tables; see `kgp.io.vacuum`."""
+        return vacuum_staging(self, before, dry_run=dry_run)
+
+    def _find_debris(self, table: Table) -> list[str]:
+        """Ledger ids of a table's rows that its ledger does not name."""
+        column = table.ledger_column
+        if column is None or table.ledger is None or not self.exists(table):
+            return []
+        there = set().union(*ids_by_file(self.open(table), column).values())
+        return sorted(there - set(self.fetch_all(TABLES[table.ledger])[column].to_pylist()))
+
+    def _delete_debris(self, table: Table, removed: dict[str, list[str]]) -> None:
+        # Looked for again while nobody else commits: what has been named meanwhile is none.
+        if (orphans := self._find_debris(table)) and table.ledger_column is not None:
+            self.open(table).delete(in_list(table.ledger_column, orphans))
+            removed[table.name] = orphans
+
+    @contextmanager
+    def _explained(self, table: Table) -> Iterator[None]:
+        """Say of a table that is read as it was that its files are gone, where that is why it can't be read."""
+        version = self._pinned.get(table.name)
+        try:
+            yield
+        except PAST_PROBLEMS as problem:
+            gone = None if version is None else explain_past(self, table, version)
+            if gone is None:
+                raise
+            raise gone from problem
+
+    def _keep_versions(self, table: Table, there: DeltaTable) -> None:
+        """Have the versions of a table that an earlier version of kgp made kept as those of a new one are."""
+        if not set(_RETENTION) <= set(there.metadata().configuration):
+            with self._commit_lock():
+                self.open(table).alter.set_table_properties(_RETENTION)
+
+    def _check_same_shape(self, table: Table, there: DeltaTable) -> None:
+        found = {(f.name, str(f.type)) for f in there.schema().fields}
         declared = {(f.name, str(f.type)) for f in _delta_fields(table)}
         if differences := sorted(name for name, _ in found ^ declared):
             raise LakeError(

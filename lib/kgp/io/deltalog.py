@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Set
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
@@ -44,7 +45,8 @@ def remove_files(delta: DeltaTable, column: str | None, ids: Set[str] | None) ->
     files: list[dict[str, Any]] = pa.table(delta.get_add_actions()).to_pylist()
     return [
         RemoveAction(
-            path=file["path"],
+            # A RemoveAction encodes its path itself.
+            path=unquote(file["path"]),
             deletion_timestamp=now,
             data_change=True,
             partition_values=file.get("partition") or {},

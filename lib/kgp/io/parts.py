@@ -73,6 +73,7 @@ def plan_parts(
     span: tuple[int, int] | None = None,
     ids: Collection[str] | None = None,
     target_rows: int = TARGET_ROWS,
+    with_unfinished: bool = False,
 ) -> list[TablePart]:
     """Parts that together hold the wanted valid rows of a table, each once; none where the table does not exist.
 
@@ -86,6 +87,7 @@ def plan_parts(
         span: wanted stretch of `start` and `end`, 0-based half-open.
         ids: wanted ledger ids among the valid ones; None for all valid ones.
         target_rows: rows of a part; one has more only where a row group has.
+        with_unfinished: take the rows of `ids` whether or not their ledger names them yet: what this very run wrote.
 
     Raises:
         ContractError: a partition column is none of the table's, or it has no `start` and `end` to span.
@@ -100,8 +102,10 @@ def plan_parts(
         raise ContractError("It has no ledger.", where=f"table {table.name}")
     if not lake.exists(table):
         return []
-    delta, known = _snapshot(lake, table)
+    delta, known = take_snapshot(lake, table)
     valid = known if ids is None else None if known is None else known & set(ids)
+    if with_unfinished:
+        valid = frozenset(ids or ())
     ids_of = {} if table.ledger_column is None else ids_by_file(delta, table.ledger_column)
     found: list[tuple[tuple[Any, ...], TablePart]] = []
     for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
@@ -162,7 +166,7 @@ def read_part(
                     yield _shape(rows, part, schema)
 
 
-def _snapshot(lake: Lake, table: Table) -> tuple[DeltaTable, frozenset[str] | None]:
+def take_snapshot(lake: Lake, table: Table) -> tuple[DeltaTable, frozenset[str] | None]:
     """The table's log and the ids that its ledger names, as of one moment; None where it has no ledger.
 
     New rows are written before the ledger names them and old ones removed after it has forgotten them: a log that is
