@@ -15,10 +15,17 @@ from hypothesis import strategies as st
 
 from kgp.eqtl import ld_window
 from kgp.eqtl.genotype_components import RelationshipMatrix
-from kgp.eqtl.ld_pruning import LdPruner, PruningRule, check_components_basis, prune_contig
+from kgp.eqtl.ld_pruning import LdPruner, PruningRule, check_components_basis
 from kgp.errors import InputError, UsageError
 
 GTEX = PruningRule(200, 100, 0.1)
+
+
+def prune_contig(dosages: np.ndarray, places: np.ndarray, rule: PruningRule) -> np.ndarray:
+    """A flag a variant, all of them given at once."""
+    pruner = LdPruner(dosages.shape[1], rule)
+    pruner.add(dosages, places)
+    return pruner.finish()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ eigenvectors are the components. Arrays are `variants × samples`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,18 @@ class RelationshipMatrix:
     def __init__(self, n_samples: int) -> None:
         self._sum = np.zeros((n_samples, n_samples))
         self.n_variants = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        """Half of it, for it is symmetric: what a task gives back is small."""
+        n_samples = len(self._sum)
+        lower = self._sum[np.tril_indices(n_samples)]
+        return {"n_samples": n_samples, "lower": lower, "n_variants": self.n_variants}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._sum = np.zeros((state["n_samples"], state["n_samples"]))
+        self._sum[np.tril_indices(state["n_samples"])] = state["lower"]
+        self._sum += np.tril(self._sum, -1).T
+        self.n_variants = state["n_variants"]
 
     def add(self, dosages: Dosages) -> None:
         """Add variants.

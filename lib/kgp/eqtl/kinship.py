@@ -14,8 +14,8 @@ Source: Manichaikul et al. 2010, Bioinformatics 26:2867; ``plink2 --make-king-ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ UNRELATED = "unrelated"
 BLOCK_VALUES = 16_000_000
 
 _BOTH_HET, _BOTH_HOM, _HOM_PRODUCT, _HET_HOM = range(4)
+_SYMMETRIC = (_BOTH_HET, _BOTH_HOM, _HOM_PRODUCT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +100,27 @@ class KingCounts:
             )
         self.counts: Counts = np.zeros(shape, dtype=np.int32) if counts is None else counts
         self.n_variants = n_variants
+
+    def __getstate__(self) -> dict[str, object]:
+        """Halves of the symmetric counts: what a task gives back is small."""
+        n_samples = self.counts.shape[1]
+        lower = [self.counts[which][np.tril_indices(n_samples)] for which in _SYMMETRIC]
+        return {
+            "n_samples": n_samples,
+            "lower": lower,
+            "het_hom": self.counts[_HET_HOM],
+            "n_variants": self.n_variants,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        n_samples = state["n_samples"]
+        self.counts = np.zeros((4, n_samples, n_samples), dtype=np.int32)
+        for which, lower in zip(_SYMMETRIC, state["lower"], strict=True):
+            half = self.counts[which]
+            half[np.tril_indices(n_samples)] = lower
+            half += np.tril(half, -1).T
+        self.counts[_HET_HOM] = state["het_hom"]
+        self.n_variants = state["n_variants"]
 
     def add(self, dosages: Dosages) -> None:
         """Add variants of autosomes.
@@ -197,25 +219,6 @@ def degree_of(kinship: float) -> str:
     ('duplicate', 'first', 'second', 'third', 'unrelated')
     """
     return next((name for name, least in DEGREES if kinship > least), UNRELATED)
-
-
-def relatives_graph(pairs: KinshipTable, sample_ids: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Who is related to whom, both ways, as `kgp.transforms.unrelated.find_largest_unrelated` takes it.
-
-    Args:
-        pairs: of `relatives`.
-        sample_ids: of everybody, by index; the order in which people are preferred where there is a choice.
-    """
-    near: dict[str, set[str]] = {sample: set() for sample in sample_ids}
-    for a, b in _named(pairs, sample_ids):
-        near[a].add(b)
-        near[b].add(a)
-    return {sample: frozenset(others) for sample, others in near.items()}
-
-
-def _named(pairs: KinshipTable, sample_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
-        yield sample_ids[first], sample_ids[second]
 
 
 def _multiply(a: Singles, b: Singles) -> Counts:

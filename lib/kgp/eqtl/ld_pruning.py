@@ -17,6 +17,7 @@ it is the contig's first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,29 +71,6 @@ class PruningRule:
             raise UsageError(f"max_r2 {self.max_r2:g} is not within 0 to below 1.", mend="Take 0.1.")
 
 
-def prune_contig(dosages: Dosages, starts: Ints, rule: PruningRule) -> Flags:
-    """Which variants of a contig are kept.
-
-    Args:
-        dosages: variants × samples, copies of ALT in diploid genotypes, negative where missing; in order of place.
-        starts: place of each variant, 0-based (or all 1-based).
-        rule: windows and threshold.
-
-    Returns:
-        a flag a variant. Variants that do not vary are removed, unless there is no other to compare them with.
-
-    Raises:
-        InputError: as `LdPruner.add`.
-
-    >>> dosages = np.array([[0, 1, 2, 0], [0, 1, 2, 0], [1, 0, 1, 1]], dtype=np.int8)
-    >>> prune_contig(dosages, np.array([10, 20, 30]), PruningRule(200, 100, 0.1)).tolist()
-    [True, False, True]
-    """
-    pruner = LdPruner(dosages.shape[1], rule)
-    pruner.add(dosages, starts)
-    return pruner.finish()
-
-
 def check_components_basis(n_contigs: int, n_variants: int, *, is_allowed: bool) -> None:
     """Refuse genotype components of a small part of the genome, which are haplotypes of that part and not ancestry.
 
@@ -125,10 +103,20 @@ class LdPruner:
     Args:
         n_samples: people.
         rule: windows and threshold.
+        take: is given the dosages (variants × samples) of the variants that are kept, in their order, as soon as no
+            later window can remove them.
+
+    >>> pruner = LdPruner(4, PruningRule(200, 100, 0.1))
+    >>> pruner.add(np.array([[0, 1, 2, 0], [0, 1, 2, 0], [1, 0, 1, 1]], dtype=np.int8), np.array([10, 20, 30]))
+    >>> pruner.finish().tolist()
+    [True, False, True]
     """
 
-    def __init__(self, n_samples: int, rule: PruningRule) -> None:
+    def __init__(
+        self, n_samples: int, rule: PruningRule, take: Callable[[Dosages], None] | None = None
+    ) -> None:
         self._rule = rule
+        self._give = take
         self._starts = np.empty(0, dtype=np.int64)
         self._waiting: list[Dosages] = []
         self._left = Members.of(np.empty((0, n_samples), dtype=np.int8), 0)
@@ -168,6 +156,7 @@ class LdPruner:
     def finish(self) -> Flags:
         """Prune the windows that are left; a flag for each variant added, in their order: whether it is kept."""
         self._advance(is_last=True)
+        self._settle(self._left)
         is_kept = np.ones(len(self._starts), dtype=np.bool_)
         is_kept[np.concatenate([np.empty(0, dtype=np.int64), *self._removed])] = False
         return is_kept
@@ -176,13 +165,21 @@ class LdPruner:
         while (window := self._next_window(is_last=is_last)) is not None:
             first, end = window
             new = Members.of(self._take(end - self._end), self._end)
+            is_past = self._left.indices < first
+            self._settle(self._left.take(is_past))
+            members = self._left.take(~is_past).join(new)
             self._first, self._end = first, end
             if end - first == 1 and (self._rule.unit == "bp" or len(self._starts) == 1):
+                self._left = members
                 continue  # as plink2: it is compared with none, so it is not looked at
-            members = self._left.take(self._left.indices >= first).join(new)
             is_kept = prune_window(members, len(members.indices) - len(new.indices), self._rule.max_r2)
             self._removed.append(members.indices[~is_kept])
             self._left = members.take(is_kept)
+
+    def _settle(self, kept: Members) -> None:
+        """Give away variants that no later window holds."""
+        if self._give is not None and len(kept.indices):
+            self._give(kept.dosages)
 
     def _next_window(self, *, is_last: bool) -> tuple[int, int] | None:
         """The next window as (first variant, end), or None where it is not known yet or there is none."""

@@ -198,7 +198,7 @@ class HeterozygosityCounts:
 
     def _add_block(self, dosages: Dosages, has_one_copy: Flags | None) -> None:
         is_het, is_called = dosages == 1, dosages >= 0
-        n_copies, n_alleles = _count_alleles(dosages, is_called, is_het, has_one_copy)
+        n_copies, n_alleles = count_alleles(dosages, has_one_copy)
         varies = (n_copies > 0) & (n_copies < n_alleles)
         frequency = np.divide(n_copies, n_alleles, out=np.zeros(len(dosages)), where=varies)
         units = np.rint(2.0 * frequency * (1.0 - frequency) * _UNITS)
@@ -239,14 +239,24 @@ def infer_sexes(
     return ["male" if x > min_male_f else "female" if x < max_female_f else None for x in f.tolist()]
 
 
-def _count_alleles(
-    dosages: Dosages, is_called: Flags, is_het: Flags, has_one_copy: Flags | None
-) -> tuple[Ints, Ints]:
-    """Copies of ALT and alleles, a variant."""
+def count_alleles(dosages: Dosages, has_one_copy: Flags | None = None) -> tuple[Ints, Ints]:
+    """Copies of ALT and called alleles, a variant.
+
+    Args:
+        dosages: variants × samples, as `HeterozygosityCounts.add` takes them.
+        has_one_copy: who is known to have one X: one allele a called genotype, none where it is heterozygous.
+
+    >>> dosages = np.array([[0, 1, 2, 2, -1]], dtype=np.int8)
+    >>> [counts.tolist() for counts in count_alleles(dosages)]
+    [[5], [8]]
+    >>> [counts.tolist() for counts in count_alleles(dosages, np.array([False, True, True, False, True]))]
+    [[3], [5]]
+    """
+    is_called = dosages >= 0
     copies = np.where(is_called, dosages, np.int8(0))
     n_copies, n_alleles = copies.sum(axis=1, dtype=np.int64), 2 * is_called.sum(axis=1, dtype=np.int64)
     if has_one_copy is not None:
-        one, one_is_het = copies[:, has_one_copy], is_het[:, has_one_copy].sum(axis=1)
+        one, one_is_het = copies[:, has_one_copy], (dosages[:, has_one_copy] == 1).sum(axis=1)
         n_copies -= ((one == 2).sum(axis=1) + one_is_het).astype(np.int64)
         n_alleles -= is_called[:, has_one_copy].sum(axis=1) + one_is_het
     return n_copies, n_alleles
