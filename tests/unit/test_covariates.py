@@ -12,7 +12,6 @@ from kgp.eqtl.covariates import (
     check_degrees_of_freedom,
     drop_useless,
     join_covariates,
-    make_basic_covariates,
     make_indicators,
     orthonormal_basis,
     residualise,
@@ -20,9 +19,18 @@ from kgp.eqtl.covariates import (
 from kgp.errors import InputError
 
 
+def make_sex(*flags: int) -> Covariates:
+    """The indicator of women, 1 or 0 a person."""
+    return Covariates(("sex_female",), np.array(flags, dtype=np.float64)[:, None], {})
+
+
+def make_populations(*populations: str) -> Covariates:
+    return make_indicators("population", populations, [f"s{i}" for i in range(len(populations))])
+
+
 def test_the_first_population_of_the_sorted_list_is_the_reference():
-    made = make_basic_covariates(
-        ["female", "male", "male", "female", "male", "male"], ["TSI", "GBR", "CEU", "CEU", "GBR", "TSI"]
+    made = join_covariates(
+        make_sex(1, 0, 0, 1, 0, 0), make_populations("TSI", "GBR", "CEU", "CEU", "GBR", "TSI")
     )
     assert made.names == ("sex_female", "population_GBR", "population_TSI")
     assert made.values.T.tolist() == [[1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 0], [1, 0, 0, 0, 0, 1]]
@@ -30,21 +38,16 @@ def test_the_first_population_of_the_sorted_list_is_the_reference():
 
 
 def test_one_sex_is_a_constant_covariate_and_one_population_makes_none():
-    made = make_basic_covariates(["male"] * 4, ["CEU"] * 4)
+    made = join_covariates(make_sex(0, 0, 0, 0), make_populations("CEU", "CEU", "CEU", "CEU"))
     assert made.names == ()
     assert made.values.shape == (4, 0)
     assert made.dropped == {"sex_female": "constant"}
 
 
 def test_a_population_of_one_sex_is_collinear_with_it_and_named():
-    made = make_basic_covariates(["male", "male", "female", "female"], ["CEU", "CEU", "FIN", "FIN"])
+    made = join_covariates(make_sex(0, 0, 1, 1), make_populations("CEU", "CEU", "FIN", "FIN"))
     assert made.names == ("sex_female",)
     assert made.dropped == {"population_FIN": "collinear with those before it"}
-
-
-def test_an_unknown_sex_is_refused():
-    with pytest.raises(InputError, match="'other' is no sex"):
-        make_basic_covariates(["male", "other"], ["CEU", "CEU"])
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 400), st.integers(1, 8), st.integers(-12, 12))
@@ -181,20 +184,21 @@ def test_indicators_and_the_reference_tell_every_level_apart(levels):
 
 def test_a_lab_that_saw_one_population_alone_is_dropped_by_name():
     people = [f"s{i}" for i in range(8)]
-    populations = make_basic_covariates(["male", "female"] * 4, ["CEU"] * 2 + ["FIN"] * 2 + ["YRI"] * 4)
+    sex = make_sex(0, 1, 0, 1, 0, 1, 0, 1)
+    populations = make_populations("CEU", "CEU", "FIN", "FIN", "YRI", "YRI", "YRI", "YRI")
     labs = make_indicators("lab", ["A", "A", "B", "B", "A", "A", "C", "C"], people)
-    joined = join_covariates(populations, labs)
+    joined = join_covariates(sex, populations, labs)
     assert joined.names == ("sex_female", "population_FIN", "population_YRI", "lab_C")
     assert joined.dropped == {"lab_B": "collinear with those before it"}
-    assert joined.notes == labs.notes
+    assert joined.notes == populations.notes + labs.notes
     # The rank is that of all columns together, by singular values.
-    everything = np.hstack([np.ones((8, 1)), populations.values, labs.values])
+    everything = np.hstack([np.ones((8, 1)), sex.values, populations.values, labs.values])
     assert np.linalg.matrix_rank(everything) == 1 + len(joined.names)
 
 
 def test_what_was_dropped_before_is_still_told():
-    constant_sex = make_basic_covariates(["male"] * 4, ["CEU", "FIN", "CEU", "FIN"])
-    joined = join_covariates(constant_sex, make_indicators("lab", ["A", "B", "A", "B"], list("abcd")))
+    before = join_covariates(make_sex(0, 0, 0, 0), make_populations("CEU", "FIN", "CEU", "FIN"))
+    joined = join_covariates(before, make_indicators("lab", ["A", "B", "A", "B"], list("abcd")))
     assert joined.names == ("population_FIN",)
     assert joined.dropped == {"sex_female": "constant", "lab_B": "collinear with those before it"}
 

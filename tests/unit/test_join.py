@@ -101,6 +101,17 @@ def test_no_overlap_names_examples_of_both_sides():
         join_people(SOURCES, [(0, "HG1")], [("HG1", "HG1")], {"HG1"}, known("HG1", HG1="sex"), needs=("sex",))
 
 
+def test_people_of_ones_own_file_are_told_by_the_file():
+    own = Sources("phase3", None, "ALL", "genes.bed.gz")
+    joined = join_people(own, [(0, "HG1"), (1, "HG2")], [("HG1", "HG1")], {"HG1", "HG2"}, known("HG1", "HG2"))
+    assert joined.dropped == {"HG2": "no expression in file genes.bed.gz"}
+    with pytest.raises(
+        OverlapError,
+        match=r"file genes.bed.gz \(1 people: S1\)\. Name the columns of the file as the callset",
+    ):
+        join_people(own, [(0, "HG1")], [("S1", "S1")], {"HG1", "S1"}, known("HG1", "S1"))
+
+
 def test_what_is_not_loaded_is_said_so():
     with pytest.raises(InputError, match="Callset phase3 has no samples in this lake"):
         join_people(SOURCES, [], [("HG1", "HG1")], {"HG1"}, known("HG1"))
@@ -124,6 +135,7 @@ def test_an_order_that_is_none_is_refused():
 
 def test_builds_agree_or_are_refused():
     assert one_build("phase3", ["GRCh37", "GRCh37"], "E-GEUV-1", ["GRCh37"]).name == "GRCh37"
+    assert one_build("phase3", ["GRCh38", "GRCh38"]).name == "GRCh38"
     with pytest.raises(BuildError, match="callset high_coverage: GRCh38, the phenotypes of E-GEUV-1: GRCh37"):
         one_build("high_coverage", ["GRCh38"], "E-GEUV-1", ["GRCh37"])
     with pytest.raises(BuildError, match="Callset mixed lies in GRCh37 and GRCh38"):

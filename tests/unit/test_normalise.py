@@ -16,14 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from kgp.eqtl.normalise import (
-    average_ranks,
-    inverse_normal_transform,
-    is_constant,
-    is_expressed,
-    normalise_basic,
-)
+from kgp.eqtl.normalise import average_ranks, inverse_normal_transform
 from kgp.eqtl.thresholds import (
+    BELOW_THRESHOLD,
     CONSTANT,
     FEW_COUNTS,
     MOSTLY_ZERO,
@@ -32,6 +27,8 @@ from kgp.eqtl.thresholds import (
     drop_few_counts,
     drop_mostly_zero,
     drop_unexpressed,
+    is_constant,
+    is_expressed,
     is_mostly_zero,
     join_reasons,
 )
@@ -86,12 +83,20 @@ def test_a_threshold_of_no_people_keeps_everything():
     assert is_expressed(np.array([[np.nan, 0.0]]), 1.0, 0.0).tolist() == [True]
 
 
-def test_basic_says_why_a_phenotype_is_dropped():
-    values = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 5.0], [2.0, 2.0, 2.0], [1.0, np.nan, 4.0]])
-    transformed, reasons = normalise_basic(values, min_expression=0.5, min_expression_fraction=0.5)
-    assert reasons == [None, "expression below threshold", "constant", None]
+def test_low_expression_is_told_before_no_variance():
+    values = np.array(
+        [[1.0, 2.0, 3.0], [0.0, 0.0, 5.0], [2.0, 2.0, 2.0], [1.0, np.nan, 4.0], [0.1, 0.1, 0.1]]
+    )
+    low = drop_unexpressed(values, min_expression=0.5, min_expression_fraction=0.5)
+    reasons = join_reasons(low, drop_constant(values))
+    assert reasons == [None, BELOW_THRESHOLD, CONSTANT, None, BELOW_THRESHOLD]
+
+
+def test_a_missing_value_stays_and_does_not_count():
     third = stats.norm.ppf(1 / 3)
-    np.testing.assert_allclose(transformed[3], [third, np.nan, -third])
+    np.testing.assert_allclose(
+        inverse_normal_transform(np.array([[1.0, np.nan, 4.0]])), [[third, np.nan, -third]]
+    )
 
 
 def test_the_order_of_people_does_not_matter():
@@ -220,8 +225,9 @@ def test_thresholds_of_real_counts_add_up(shared_data):
 
 
 def test_whole_numbers_are_expression():
-    kept, reasons = normalise_basic(
-        np.array([[1, 2, 3], [4, 4, 4]]), min_expression=0.1, min_expression_fraction=0.2
+    values = np.array([[1, 2, 3], [4, 4, 4]])
+    assert drop_unexpressed(values, min_expression=0.1, min_expression_fraction=0.2) == [None, None]
+    assert drop_constant(values) == [None, CONSTANT]
+    assert inverse_normal_transform(values)[0] == pytest.approx(
+        [-0.6744897501960817, 0.0, 0.6744897501960817]
     )
-    assert reasons == [None, "constant"]
-    assert kept[0] == pytest.approx([-0.6744897501960817, 0.0, 0.6744897501960817])

@@ -310,5 +310,5 @@ def _check_varies(block: Floats, start: int) -> None:
     if is_flat.any():
         raise InputError(
             f"Phenotype {start + int(is_flat.argmax())} (counted from 0) is constant and cannot be scaled.",
-            mend="Leave constant phenotypes out (kgp.eqtl.normalise.is_constant tells), or do not scale.",
+            mend="Leave constant phenotypes out (kgp.eqtl.thresholds.is_constant tells), or do not scale.",
         )

@@ -42,35 +42,6 @@ class Covariates:
     notes: tuple[str, ...] = ()
 
 
-def make_basic_covariates(sexes: Sequence[str], populations: Sequence[str]) -> Covariates:
-    """Profile basic: an indicator of sex, and one of each population but the first of the sorted list.
-
-    Args:
-        sexes: ``male`` or ``female`` a sample.
-        populations: population code a sample.
-
-    Returns:
-        ``sex_female`` and ``population_<CODE>``, 1 where it is so, without those that say nothing.
-
-    Raises:
-        InputError: a sex is neither male nor female.
-
-    >>> made = make_basic_covariates(["male", "female", "male", "female"], ["CEU", "CEU", "FIN", "FIN"])
-    >>> made.names, made.values.tolist()
-    (('sex_female', 'population_FIN'), [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    """
-    if unknown := sorted({sex for sex in sexes if sex not in ("male", "female")}):
-        raise InputError(
-            f"'{unknown[0]}' is no sex.", where="samples", mend="Write male or female in the panel."
-        )
-    columns = {"sex_female": np.array([sex == "female" for sex in sexes], dtype=np.float64)}
-    for population in sorted(set(populations))[1:]:
-        columns[f"population_{population}"] = np.array(
-            [p == population for p in populations], dtype=np.float64
-        )
-    return drop_useless(tuple(columns), np.column_stack(list(columns.values())))
-
-
 def make_indicators(
     name: str, levels: Sequence[str | None], samples: Sequence[str], *, has_unknown_level: bool = False
 ) -> Covariates:

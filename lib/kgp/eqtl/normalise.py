@@ -9,26 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from kgp.eqtl.thresholds import (
-    BELOW_THRESHOLD,
-    CONSTANT,
-    Reasons,
-    drop_constant,
-    drop_unexpressed,
-    is_constant,
-    is_expressed,
-    join_reasons,
-)
-
-__all__ = [
-    "BELOW_THRESHOLD",
-    "CONSTANT",
-    "average_ranks",
-    "inverse_normal_transform",
-    "is_constant",
-    "is_expressed",
-    "normalise_basic",
-]
+__all__ = ["average_ranks", "inverse_normal_transform"]
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +21,7 @@ def inverse_normal_transform(values: Floats) -> Floats:
     """Each phenotype's ranks as normal quantiles: Φ⁻¹(rank / (n + 1)), ties with their average rank.
 
     Missing values stay NaN and do not count in n. A constant phenotype becomes 0 everywhere;
-    `is_constant` tells.
+    `kgp.eqtl.thresholds.is_constant` tells.
 
     Args:
         values: phenotypes × samples.
@@ -55,25 +36,6 @@ def inverse_normal_transform(values: Floats) -> Floats:
     """
     n_called = (~np.isnan(values)).sum(axis=1, keepdims=True)
     return np.asarray(ndtri(average_ranks(values) / (n_called + 1.0)), dtype=np.float64)
-
-
-def normalise_basic(
-    values: Floats, *, min_expression: float, min_expression_fraction: float
-) -> tuple[Floats, Reasons]:
-    """Profile basic: threshold, no variance, inverse normal transform.
-
-    Args:
-        values: phenotypes × samples, in the dataset's unit.
-        min_expression: see `is_expressed`.
-        min_expression_fraction: see `is_expressed`.
-
-    Returns:
-        phenotypes × samples transformed, and for each phenotype why it is dropped, or None where it is kept.
-    """
-    low = drop_unexpressed(
-        values, min_expression=min_expression, min_expression_fraction=min_expression_fraction
-    )
-    return inverse_normal_transform(values), join_reasons(low, drop_constant(values))
 
 
 def average_ranks(values: Floats) -> Floats:

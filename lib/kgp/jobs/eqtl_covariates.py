@@ -1,19 +1,21 @@
-"""Covariates that `kgp eqtl build` is given besides those of its profile: lab and batch of the runs, loaded tables."""
+"""Covariates that `kgp eqtl build` is given besides its profile's: lab and batch of runs, loaded tables, files."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from kgp.eqtl.covariates import Covariates, join_covariates, make_indicators
+from kgp.eqtl.covariates import Covariates, make_indicators
 from kgp.errors import InputError, OverlapError, UsageError
 from kgp.io.covariates import is_missing
 from kgp.io.delta import in_list
 from kgp.job import Context
+from kgp.jobs.eqtl_own import OwnCovariates, is_covariate_file, read_own_covariates
+from kgp.jobs.reconcile_runs import fetch_people
 from kgp.params import EqtlBuild
 from kgp.tables import COVARIATES, RUNS
 from kgp.transforms.join import SampleJoin
@@ -37,6 +39,12 @@ class RunFactor:
 
     name: str
     levels: Mapping[str, str]
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def parameter(self) -> str:
+        """How the parameters of a set name it."""
+        return self.name
 
     def find_unknown(self, joined: SampleJoin) -> dict[str, str]:
         """Person whose run has no level → why that leaves the person out."""
@@ -51,14 +59,15 @@ class RunFactor:
 
 @dataclass(frozen=True)
 class CovariateSet:
-    """A loaded table.
+    """A loaded table, or a file.
 
     Args:
-        name: of the set.
+        name: of the set, or of the file without its endings.
         numbers: covariate → sample_id → value, of covariates that hold numbers.
         words: covariate → sample_id → level, of covariates that hold words.
         covariate_ids: all of them, in file order.
         sample_ids: everybody in the file.
+        own: where it is not loaded, the file.
     """
 
     name: str
@@ -66,6 +75,17 @@ class CovariateSet:
     words: Mapping[str, Mapping[str, str]]
     covariate_ids: tuple[str, ...]
     sample_ids: frozenset[str]
+    own: OwnCovariates | None = None
+
+    @property
+    def parameter(self) -> str:
+        """How the parameters of a set name it."""
+        return self.name if self.own is None else self.own.parameter
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of it."""
+        return () if self.own is None else self.own.notes
 
     def find_unknown(self, joined: SampleJoin) -> dict[str, str]:
         """Person who lacks a covariate → why that leaves the person out: the first that is lacking."""
@@ -98,53 +118,70 @@ class CovariateSet:
 Given = RunFactor | CovariateSet
 
 
-def check_covariate_names(names: Sequence[str], loads: Iterable[Row]) -> None:
-    """Refuse covariates that the lake does not have.
+def check_covariate_names(params: EqtlBuild, loads: Iterable[Row]) -> None:
+    """Refuse covariates that there are not.
 
     Args:
-        names: lab, batch, or covariate sets, as they are asked for.
+        params: lab, batch, covariate sets and files, as they are asked for.
         loads: rows of `loads`.
 
     Raises:
-        UsageError: one is named twice.
-        InputError: there is no set of that name; names the nearest.
+        UsageError: one is named twice, or lab or batch of runs are wanted where there are no runs.
+        InputError: there is no set or file of that name; names the nearest.
     """
+    names = params.covariates
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"'{twice[0]}' is named twice.", where=_FLAG, mend="Name each once.")
-    sets = sorted({row["subject"] for row in loads if row["target"] == COVARIATES.name})
+    if params.dataset is None and (of_runs := [name for name in names if name in OF_RUNS]):
+        raise UsageError(
+            f"'{of_runs[0]}' is told of the runs of a dataset; there is none.",
+            where=_FLAG,
+            mend="Give a file that has it.",
+        )
+    sets = _list_sets(loads)
     for name in names:
-        if name not in (*OF_RUNS, *sets):
-            near = difflib.get_close_matches(name, [*OF_RUNS, *sets], n=1, cutoff=0.4)
-            there = f"There are: {', '.join(sets)}" if sets else "Load one: kgp load covariates FILE"
-            raise InputError(
-                f"There is no covariate set '{name}' in this lake.",
-                where=_FLAG,
-                mend=(f"Did you mean {near[0]}? " if near else "")
-                + f"{there}; or name lab or batch of the runs.",
-            )
+        if name in (*OF_RUNS, *sets) or is_covariate_file(name, sets):
+            continue
+        near = difflib.get_close_matches(name, [*OF_RUNS, *sets], n=1, cutoff=0.4)
+        there = f"There are: {', '.join(sets)}" if sets else "Load one: kgp load covariates FILE"
+        raise InputError(
+            f"There is no covariate set '{name}' in this lake.",
+            where=_FLAG,
+            mend=(f"Did you mean {near[0]}? " if near else "")
+            + f"{there}; or name lab or batch of the runs, or a file.",
+        )
 
 
-def fetch_covariates(context: Context, params: EqtlBuild) -> list[Given]:
+def fetch_covariates(context: Context, params: EqtlBuild, loads: Iterable[Row]) -> list[Given]:
     """All that was asked for, in that order.
 
     Raises:
+        FormatError: a file is no table of covariates.
         InputError: a covariate of a set holds both numbers and words.
     """
+    sets = _list_sets(loads)
     runs: list[dict[str, Any]] = []
-    if set(params.covariates) & set(OF_RUNS):
+    if params.dataset is not None and set(params.covariates) & set(OF_RUNS):
         runs = context.fetch(RUNS, ["run_id", *OF_RUNS], in_list("dataset", [params.dataset]))
     given: list[Given] = []
     for name in params.covariates:
         if name in OF_RUNS:
             levels = {row["run_id"]: row[name] for row in runs if (row[name] or "").strip()}
             given.append(RunFactor(name, levels))
-        else:
+        elif name in sets:
             given.append(gather_set(name, context.fetch(COVARIATES, where=in_list("covariate_set", [name]))))
+        else:
+            own = read_own_covariates(context, name, fetch_people(context))
+            given.append(gather_set(own.name, own.rows(), own=own))
     return given
 
 
-def gather_set(name: str, rows: Iterable[Row]) -> CovariateSet:
-    """A loaded table out of its rows.
+def _list_sets(loads: Iterable[Row]) -> list[str]:
+    return sorted({row["subject"] for row in loads if row["target"] == COVARIATES.name})
+
+
+def gather_set(name: str, rows: Iterable[Row], *, own: OwnCovariates | None = None) -> CovariateSet:
+    """A table out of its rows; where it is a file, `own` says which.
 
     Raises:
         InputError: a covariate holds both numbers and words: which of them it is can't be told.
@@ -168,11 +205,11 @@ def gather_set(name: str, rows: Iterable[Row]) -> CovariateSet:
             raise InputError(
                 f"Covariate {covariate_id} holds {len(numbers[covariate_id]):,} numbers and "
                 f"{len(words[covariate_id]):,} words, as '{words[covariate_id][sample_id]}' of {sample_id}.",
-                where=f"covariate set {name}",
+                where=f"covariate set {name}" if own is None else own.path,
                 mend="Write NA where a number is missing, or words for all people, and load the file again.",
             )
     ordered = tuple(sorted(places, key=places.__getitem__))
-    return CovariateSet(name, numbers, words, ordered, frozenset(sample_ids))
+    return CovariateSet(name, numbers, words, ordered, frozenset(sample_ids), own)
 
 
 def find_unknown(given: Iterable[Given], joined: SampleJoin) -> dict[str, str]:
@@ -210,27 +247,28 @@ def _mend(one: Given) -> str:
     if isinstance(one, RunFactor):
         return f"Load a run list that tells it (kgp load runs), or leave {one.name} out."
     people = ", ".join(sorted(one.sample_ids)[:3])
-    return f"The set has {len(one.sample_ids):,} people: {people}, …; take the set of this cohort, or leave it out."
+    what = "set" if one.own is None else "file"
+    return f"The {what} has {len(one.sample_ids):,} people: {people}, …; take that of this cohort, or leave it out."
 
 
-def add_covariates(basic: Covariates, given: Iterable[Given], joined: SampleJoin) -> Covariates:
-    """The covariates of the profile and after them those that were given, without what says nothing beside the others.
+def name_apart(given: Iterable[Given], joined: SampleJoin, taken: Iterable[str]) -> list[Covariates]:
+    """The covariates that were given, with names that no other has.
 
     A covariate keeps its id; where an earlier one has it, that of the set is put before it, as ``pcs:PC1``.
 
     Args:
-        basic: those of the profile.
-        given: the others; each is known of all the people.
+        given: each is known of all the people.
         joined: the people.
+        taken: names of the others.
     """
-    parts = [basic]
-    taken = {*basic.names, *basic.dropped}
+    parts = []
+    known = set(taken)
     for one in given:
         for part in one.make(joined):
-            names = tuple(f"{one.name}:{name}" if name in taken else name for name in part.names)
-            taken.update(names)
+            names = tuple(f"{one.name}:{name}" if name in known else name for name in part.names)
+            known.update(names)
             parts.append(Covariates(names, part.values, part.dropped, part.notes))
-    return join_covariates(*parts)
+    return parts
 
 
 def _name(covariate_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,28 +12,32 @@ from kgp.errors import BuildError, InputError, LakeError, UsageError
 from kgp.genome import ReferenceBuild
 from kgp.io.delta import in_list
 from kgp.job import Context
-from kgp.jobs.eqtl_covariates import check_covariate_names
+from kgp.jobs.eqtl_covariates import Given, check_covariate_names, fetch_covariates
+from kgp.jobs.eqtl_own import read_own_phenotypes
+from kgp.jobs.eqtl_source import PhenotypeSource, find_dataset
 from kgp.params import EqtlBuild
 from kgp.tables import (
     COVARIATES,
     EQTL_MATRICES,
     EXPRESSION,
+    KINSHIP_RUNS,
     LOADS,
-    PHENOTYPES,
-    QUANTIFICATIONS,
     RUN_RECORDS,
     SAMPLES,
     VARIANTS,
 )
 from kgp.transforms.cohorts import Cohort
+from kgp.transforms.groups import loads_of
 from kgp.transforms.join import one_build
 from kgp.transforms.matrices import name_matrix
-from kgp.transforms.quantifications import choose_quantifications
 
 # Raised where the same loads and parameters give other rows: sets are then other sets.
-RECIPE = "2"
+RECIPE = "3"
 
 Row = Mapping[str, Any]
+
+# What a set does not depend on, and what stands among its parameters in another form.
+_NOT_RECORDED = ("as_of", "dry_run", "replace")
 
 
 @dataclass(frozen=True)
@@ -42,120 +46,140 @@ class MatrixPlan:
 
     Args:
         build: reference build of genotypes and phenotypes.
+        source: where the phenotypes come from.
+        given: covariates that were asked for by name.
         asked: contigs that were asked for, canonical; none means all.
+        allowed: contigs that a set may have: autosomes, and X unless it is dropped.
         parameters: what the set depends on besides the data, as text.
-        quantifications: names of those that the phenotypes come from, ascending.
-        run_ids: their runs.
         load_ids: loads that its rows come from, ascending.
-        rows_on: contig → rows of the callset on it, for contigs that phenotypes lie on.
+        callset_loads: all loads of the callset, ascending.
+        rows_on: contig → rows of the callset on it.
         matrix_id: hash of recipe, parameters and load ids.
         is_built: whether the lake has exactly this set.
+        in_use: why the set's name can't be used without being told to; None where it can.
     """
 
     build: ReferenceBuild
+    source: PhenotypeSource
+    given: tuple[Given, ...]
     asked: tuple[str, ...]
+    allowed: tuple[str, ...]
     parameters: Mapping[str, str]
-    quantifications: tuple[str, ...]
-    run_ids: frozenset[str]
     load_ids: tuple[str, ...]
+    callset_loads: tuple[str, ...]
     rows_on: Mapping[str, int]
     matrix_id: str
-    is_built: bool = False
+    is_built: bool
+    in_use: LakeError | None
 
     @property
     def slice(self) -> str:
         """Predicate of the rows of this set."""
         return in_list("matrix_id", [self.matrix_id])
 
-    def of_quantifications(self, dataset: str) -> str:
-        """Predicate of the rows of `phenotypes` and `expression` that the set is made from."""
-        return f"{in_list('dataset', [dataset])} AND {in_list('quantification', self.quantifications)}"
-
-
-def autosomes(build: ReferenceBuild) -> list[str]:
-    """Canonical names of chromosomes 1 to 22."""
-    return [name for name in (build.canonical(str(n)) for n in range(1, 23)) if name is not None]
+    @property
+    def may_have_x(self) -> bool:
+        """Whether phenotypes and genotypes of X can come together in the set."""
+        x = self.build.canonical("X")
+        is_asked = not self.asked or x in self.asked
+        return is_asked and x in self.allowed and x in self.source.contigs and x in self.rows_on
 
 
 def plan_matrices(context: Context, params: EqtlBuild, cohort: Cohort) -> MatrixPlan:
     """Find the loads, agree on the build, and compare with the set of that name where there is one.
 
-    The loads of a callset that hold nothing on the phenotypes' contigs do not count, nor do other quantifications of
-    the dataset: an unrelated load leaves a set what it is. Where every load counts, the answer needs no Spark.
+    Loads of a callset that hold nothing on the phenotypes' contigs do not count, unless genotype components or kinship
+    are taken from all contigs; nor do other quantifications of the dataset: an unrelated load leaves a set what it is.
+    All of it is read from logs and small tables.
 
     Raises:
         InputError: callset, dataset or covariates are not loaded, or it is not clear which quantifications are meant.
-        BuildError: they lie in different builds.
-        LakeError: the name is in use for another set, and `replace` is not given.
+        BuildError: genotypes and phenotypes lie in different builds.
     """
-    of_dataset = in_list("dataset", [params.dataset])
-    chosen = choose_quantifications(
-        params.dataset, context.fetch(QUANTIFICATIONS, where=of_dataset), params.quantification
-    )
-    names = tuple(row["quantification"] for row in chosen)
-    of_chosen = {row["load_id"] for row in chosen}
-    every = context.fetch(LOADS)
-    check_covariate_names(params.covariates, every)
-    loads = [r for r in every if _is_source(r, params, of_chosen)]
-    for name, target, flag in (
-        (params.callset, VARIANTS, "--callset"),
-        (params.dataset, EXPRESSION, "--dataset"),
-    ):
-        if not _of(loads, target.name):
-            raise _not_loaded(context, name, target.name, flag)
-    build = one_build(
-        params.callset, _builds(loads, VARIANTS.name), params.dataset, _builds(loads, EXPRESSION.name)
-    )
+    loads = context.fetch(LOADS)
+    check_covariate_names(params, loads)
+    callset_loads = tuple(loads_of(params.callset, loads))
+    if not callset_loads:
+        raise _not_loaded(loads, params.callset, VARIANTS.name, "--callset")
+    source, build = _find_source(context, params, loads, callset_loads)
     asked = _canonical_contigs(params.contig, build)
-    parameters = _as_texts(
-        {**dataclasses.asdict(params), "contig": asked, "quantification": names, "cohort": cohort.name}
+    allowed = _allowed_contigs(build, params)
+    given = tuple(fetch_covariates(context, params, loads))
+    counted = context.count_rows(VARIANTS, {"callset": [params.callset]})
+    mapped = source.contigs & set(asked or allowed) & set(allowed)
+    used = {load_id for (_, contig), of in counted.items() if contig in mapped for load_id in of}
+    if params.n_components or _needs_kinship(params):
+        used = {load_id for of in counted.values() for load_id in of}
+    load_ids = tuple(sorted({*used, *source.load_ids, *_other_loads(params, loads)}))
+    parameters = _as_texts(params, cohort, source, given, asked) | _kinship_parameters(context, params)
+    matrix_id = name_matrix(RECIPE, parameters, load_ids)
+    named = _find_named(context, params.name)
+    is_built = named is not None and named["matrix_id"] == matrix_id
+    return MatrixPlan(
+        build=build,
+        source=source,
+        given=given,
+        asked=asked,
+        allowed=allowed,
+        parameters=parameters,
+        load_ids=load_ids,
+        callset_loads=callset_loads,
+        rows_on={str(contig): sum(of.values()) for (_, contig), of in counted.items()},
+        matrix_id=matrix_id,
+        is_built=is_built,
+        in_use=None if named is None or is_built else _name_in_use(named, parameters, load_ids),
     )
-    sets = context.fetch(EQTL_MATRICES, ["matrix_id", "name", "parameters", "load_ids"])
-    named = next((row for row in sets if row["name"] == params.name), None)
 
-    def plan(load_ids: Iterable[str], rows_on: Mapping[str, int]) -> MatrixPlan:
-        matrix_id = name_matrix(RECIPE, parameters, load_ids)
-        return MatrixPlan(
-            build=build,
-            asked=asked,
-            parameters=parameters,
-            quantifications=names,
-            run_ids=frozenset(run for row in chosen for run in row["run_ids"]),
-            load_ids=tuple(sorted(load_ids)),
-            rows_on=rows_on,
-            matrix_id=matrix_id,
-            is_built=named is not None and named["matrix_id"] == matrix_id,
+
+def _find_source(
+    context: Context, params: EqtlBuild, loads: Sequence[Row], callset_loads: Collection[str]
+) -> tuple[PhenotypeSource, ReferenceBuild]:
+    """The phenotypes, and the build that they share with the genotypes."""
+    builds = [row["build"] for row in loads if row["load_id"] in callset_loads]
+    if params.phenotypes is not None:
+        build = one_build(params.callset, builds)
+        return read_own_phenotypes(context, params.phenotypes, build), build
+    dataset = str(params.dataset)
+    is_loaded = any((row["target"], row["subject"]) == (EXPRESSION.name, dataset) for row in loads)
+    source = find_dataset(context, params, dataset) if is_loaded else None
+    if source is None:
+        raise _not_loaded(loads, dataset, EXPRESSION.name, "--dataset")
+    of_source = [row["build"] for row in loads if row["load_id"] in source.load_ids]
+    build = one_build(params.callset, builds, dataset, of_source)
+    if strangers := sorted(source.builds - {build.name}):
+        raise BuildError(
+            f"Phenotypes of {dataset} lie in {strangers[0]}, the genotypes in {build.name}.",
+            where="table phenotypes",
+            mend="Load the expression again with places in the callset's build.",
         )
-
-    of_all_loads = plan([r["load_id"] for r in loads], {})
-    if of_all_loads.is_built:
-        return of_all_loads
-    with context.progress.step(f"looking up callset {params.callset} and dataset {params.dataset}"):
-        contigs = _phenotype_contigs(context, params, of_all_loads)
-        rows_on, used = _count_variants(context, params, contigs)
-    of_used = [r["load_id"] for r in loads if r["target"] != VARIANTS.name or r["load_id"] in used]
-    planned = plan(of_used, rows_on)
-    if named is not None and not planned.is_built and not params.replace:
-        raise _name_in_use(named, planned)
-    return planned
+    return source, build
 
 
-def _is_source(load: Row, params: EqtlBuild, of_quantifications: set[str]) -> bool:
-    target = load["target"]
-    if target == EXPRESSION.name:
-        return load["load_id"] in of_quantifications
-    if target == COVARIATES.name:
-        return load["subject"] in params.covariates
-    subjects = {VARIANTS.name: params.callset, RUN_RECORDS.name: params.dataset}
-    return target == SAMPLES.name or (target in subjects and subjects[target] == load["subject"])
+def _other_loads(params: EqtlBuild, loads: Iterable[Row]) -> list[str]:
+    """Loads of people, of run lists and of covariate sets."""
+    wanted = {(RUN_RECORDS.name, params.dataset), *((COVARIATES.name, name) for name in params.covariates)}
+    return [
+        row["load_id"]
+        for row in loads
+        if row["target"] == SAMPLES.name or (row["target"], row["subject"]) in wanted
+    ]
 
 
-def _of(loads: Iterable[Row], target: str) -> list[Row]:
-    return [load for load in loads if load["target"] == target]
+def _needs_kinship(params: EqtlBuild) -> bool:
+    return params.kinship == "king" and params.related == "drop"
 
 
-def _builds(loads: Iterable[Row], target: str) -> list[str | None]:
-    return [load["build"] for load in _of(loads, target)]
+def _kinship_parameters(context: Context, params: EqtlBuild) -> dict[str, str]:
+    """How the relatives were found, where the set depends on them: the same loads may give others."""
+    if not _needs_kinship(params):
+        return {}
+    rows = context.fetch(KINSHIP_RUNS, ["parameters"], in_list("callset", [params.callset]))
+    return {"kinship_parameters": json.dumps([dict(sorted(row["parameters"].items())) for row in rows])}
+
+
+def _allowed_contigs(build: ReferenceBuild, params: EqtlBuild) -> tuple[str, ...]:
+    names = [*(str(n) for n in range(1, 23)), *(["X"] if params.x_model != "drop" else [])]
+    return tuple(name for name in map(build.canonical, names) if name is not None)
 
 
 def _canonical_contigs(contigs: Iterable[str], build: ReferenceBuild) -> tuple[str, ...]:
@@ -167,46 +191,37 @@ def _canonical_contigs(contigs: Iterable[str], build: ReferenceBuild) -> tuple[s
     return tuple(sorted({str(name) for name in names.values()}))
 
 
-def _as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
+def _as_texts(
+    params: EqtlBuild,
+    cohort: Cohort,
+    source: PhenotypeSource,
+    given: Iterable[Given],
+    asked: Sequence[str],
+) -> dict[str, str]:
     """Parameters that a set depends on: texts as they are, others as JSON."""
+    values = {
+        **dataclasses.asdict(params),
+        **source.parameters,
+        "cohort": cohort.name,
+        "covariates": [one.parameter for one in given],
+        "contig": asked,
+        "indicator": sorted(set(params.indicator)),
+    }
     return {
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in parameters.items()
-        # Without covariates of its own a set is what it was before there were any to ask for.
-        if name != "replace" and (name != "covariates" or value)
+        for name, value in values.items()
+        if name not in _NOT_RECORDED
     }
 
 
-def _phenotype_contigs(context: Context, params: EqtlBuild, plan: MatrixPlan) -> list[str]:
-    """Autosomes that phenotypes of the quantifications lie on, and that were asked for."""
-    where = plan.of_quantifications(params.dataset)
-    places = context.fetch(PHENOTYPES, ["contig", "build"], where=where)
-    if strangers := sorted({row["build"] for row in places} - {plan.build.name}):
-        raise BuildError(
-            f"Phenotypes of {params.dataset} lie in {strangers[0]}, the genotypes in {plan.build.name}.",
-            where="table phenotypes",
-            mend="Load the expression again with places in the callset's build.",
-        )
-    return sorted({row["contig"] for row in places} & set(plan.asked or autosomes(plan.build)))
+def _find_named(context: Context, name: str) -> Row | None:
+    sets = context.fetch(EQTL_MATRICES, ["matrix_id", "name", "parameters", "load_ids"])
+    return next((row for row in sets if row["name"] == name), None)
 
 
-def _count_variants(
-    context: Context, params: EqtlBuild, contigs: Iterable[str]
-) -> tuple[dict[str, int], set[str]]:
-    """contig → rows of the callset on it; the loads that they come from."""
-    if not (listed := list(contigs)):
-        return {}, set()
-    variants = context.read(VARIANTS).where(in_list("callset", [params.callset]))
-    counts = variants.where(in_list("contig", listed)).groupBy("contig", "load_id").count().collect()
-    rows_on: dict[str, int] = {}
-    for row in counts:
-        rows_on[row["contig"]] = rows_on.get(row["contig"], 0) + row["count"]
-    return rows_on, {row["load_id"] for row in counts}
-
-
-def _not_loaded(context: Context, name: str, target: str, flag: str) -> InputError:
+def _not_loaded(loads: Iterable[Row], name: str, target: str, flag: str) -> InputError:
     kind = flag.removeprefix("--")
-    there = sorted({row["subject"] for row in _of(context.fetch(LOADS), target)})
+    there = sorted({row["subject"] for row in loads if row["target"] == target})
     return InputError(
         f"There is no {kind} {name} in this lake.",
         where=flag,
@@ -214,14 +229,14 @@ def _not_loaded(context: Context, name: str, target: str, flag: str) -> InputErr
     )
 
 
-def _name_in_use(named: Row, planned: MatrixPlan) -> LakeError:
+def _name_in_use(named: Row, parameters: Mapping[str, str], load_ids: Collection[str]) -> LakeError:
     before = named["parameters"]
     changed = [
-        f"{name} {before.get(name)} (now {planned.parameters.get(name)})"
-        for name in sorted({*before, *planned.parameters})
-        if before.get(name) != planned.parameters.get(name)
+        f"{name} {before.get(name)} (now {parameters.get(name)})"
+        for name in sorted({*before, *parameters})
+        if before.get(name) != parameters.get(name)
     ]
-    if not changed and set(named["load_ids"]) != set(planned.load_ids):
+    if not changed and set(named["load_ids"]) != set(load_ids):
         changed = ["other loads of the same callset, dataset, panel or covariates"]
     return LakeError(
         f"The name {named['name']} is in use for a set that was built with "

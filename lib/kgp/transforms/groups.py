@@ -26,7 +26,6 @@ RECIPE = "1"
 
 EVERYBODY = "all"
 _COHORT = "cohort:"
-GROUPINGS = (EVERYBODY, "sex", "population", "superpopulation")
 
 Row = Mapping[str, Any]
 
@@ -80,7 +79,7 @@ class CallsetPeople:
         """Names of the groups that some groupings fall into, and of cohorts, each once.
 
         Args:
-            by: words of `GROUPINGS`.
+            by: of all, sex, population and superpopulation.
             cohorts: cohort expressions.
 
         Raises:

@@ -21,11 +21,28 @@ N_EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Sources:
-    """What is joined, as a person asked for it: callset, dataset and cohort by name."""
+    """What is joined, as a person asked for it.
+
+    Args:
+        callset: by name.
+        dataset: by accession; None where the phenotypes are somebody's own.
+        cohort: by name.
+        file: of one's own phenotypes.
+    """
 
     callset: str
-    dataset: str
+    dataset: str | None
     cohort: str
+    file: str | None = None
+
+    @property
+    def measured(self) -> str:
+        """Where the phenotypes come from, for reasons and messages.
+
+        >>> Sources("phase3", "E-GEUV-1", "EUR").measured, Sources("phase3", None, "EUR", "genes.bed").measured
+        ('dataset E-GEUV-1', 'file genes.bed')
+        """
+        return f"file {self.file}" if self.dataset is None else f"dataset {self.dataset}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ def join_people(
         elif sample_id in without_genotypes:
             reason = f"no genotypes in callset {sources.callset}"
         elif sample_id in without_expression:
-            reason = f"no expression in dataset {sources.dataset}"
+            reason = f"no expression in {sources.measured}"
         elif unknown := [name for name in needs if people[sample_id].get(name) is None]:
             reason = f"{unknown[0]} not known"
         if reason is None:
@@ -128,18 +145,27 @@ def join_people(
 
 
 def one_build(
-    callset: str, callset_builds: Iterable[str | None], dataset: str, dataset_builds: Iterable[str | None]
+    callset: str,
+    callset_builds: Iterable[str | None],
+    dataset: str | None = None,
+    dataset_builds: Iterable[str | None] = (),
 ) -> ReferenceBuild:
     """The reference build that genotypes and phenotypes share, by what their loads recorded.
+
+    Args:
+        callset: its name.
+        callset_builds: of its loads.
+        dataset: its accession; None where the phenotypes are no dataset's.
+        dataset_builds: of its loads.
 
     Raises:
         BuildError: they have different builds, or one of them has several.
     """
     found = {}
-    for what, builds in (
-        (f"callset {callset}", callset_builds),
-        (f"the phenotypes of {dataset}", dataset_builds),
-    ):
+    asked = [(f"callset {callset}", callset_builds)]
+    if dataset is not None:
+        asked.append((f"the phenotypes of {dataset}", dataset_builds))
+    for what, builds in asked:
         names = sorted({build or "an unknown build" for build in builds})
         if len(names) != 1:
             raise BuildError(
@@ -206,10 +232,12 @@ def _nobody(
     both = sorted(set(index_of) & set(run_of))
     if not both:
         return OverlapError(
-            f"Nobody is in both callset {sources.callset} ({_examples(index_of)}) and dataset "
-            f"{sources.dataset} ({_examples(run_of) if run_of else 'whose runs belong to nobody known'}).",
+            f"Nobody is in both callset {sources.callset} ({_examples(index_of)}) and {sources.measured} "
+            f"({_examples(run_of) if run_of else 'whose runs belong to nobody known'}).",
             where="eqtl build",
-            mend="Give kgp load expression the dataset's --sdrf, so that its runs are named by their people.",
+            mend="Give kgp load expression the dataset's --sdrf, so that its runs are named by their people."
+            if sources.dataset is not None
+            else "Name the columns of the file as the callset names its people.",
         )
     if not set(both) & cohort:
         return OverlapError(
