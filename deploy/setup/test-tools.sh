@@ -9,7 +9,7 @@ set -euo pipefail
 
 missing=()
 for pair in bcftools:bcftools tabix:tabix plink2:plink2 QTLtools:qtltools fastQTL:fastqtl \
-    chromium:chromium chromedriver:chromium-driver; do
+    chromium:chromium chromedriver:chromium-driver Rscript:r-base-core; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi

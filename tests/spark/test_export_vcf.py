@@ -290,6 +290,18 @@ def test_samples_as_bcftools_view(
     assert bcftools("query", "-f", wanted, tmp_path / "out.vcf.gz") == bcftools("query", "-f", wanted, cut)
 
 
+@pytest.mark.parametrize("samples", ["all", "some"])
+def test_tasks_write_the_bytes_that_the_driver_writes(
+    slice_callset: str, some_samples: list[str], export: Callable[..., Report], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, samples: str,
+) -> None:  # fmt: skip
+    chosen = {"samples": ",".join(some_samples)} if samples == "some" else {}
+    export(slice_callset, tmp_path / "driver.vcf.gz", **chosen)
+    monkeypatch.setattr("kgp.jobs.export_vcf.DRIVER_TEXT", 0)
+    export(slice_callset, tmp_path / "tasks.vcf.gz", **chosen)
+    assert (tmp_path / "tasks.vcf.gz").read_bytes() == (tmp_path / "driver.vcf.gz").read_bytes()
+
+
 def test_samples_of_multiallelic_and_haploid_records(
     load: Callable[..., Report], export: Callable[..., Report], bcftools: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -15,9 +15,8 @@ import pysam
 import pytest
 from scipy import stats
 
-from kgp import tables as t
 from kgp.errors import InputError, LakeError, UsageError
-from kgp.io import matrix_files
+from kgp.io import matrix_files, matrix_stretches
 from kgp.io.exports import ExportDirectory
 
 LOOSE = {"min_expression": 0.0, "min_maf": 0.0, "max_missing": 1.0}
@@ -247,7 +246,9 @@ def gaps(toy):
         )  # fmt: skip
     toy.variants[1] |= {"alt": "<DEL>", "variant_id": "2_1100_A_<DEL>_1500", "end": 1500}
     toy.genes = {"g10": ("10", 1000), "g2": ("2", 1000)}
-    toy.expression = {g: dict(zip(names, generator.normal(size=40).tolist(), strict=True)) for g in toy.genes}
+    toy.expression = {
+        g: dict(zip(names, generator.lognormal(size=40).tolist(), strict=True)) for g in toy.genes
+    }
     for i in (4, 17, 30):
         toy.expression["g2"][names[i]] = None
     return toy
@@ -353,8 +354,9 @@ def test_a_file_that_was_changed_or_lost_is_written_again_and_the_others_are_lef
     (out / "covariates.txt.gz").unlink()
     (out / "phenotypes.fastqtl.bed.gz").write_bytes(b"spoilt")
     (out / ".kgp-export-left").mkdir()  # what an export that was killed leaves
-    # In many partitions and blocks, which must not show in the files.
-    monkeypatch.setattr(matrix_files, "PARTITION_VALUES", 60)
+    # By tasks, in many stretches and blocks, which must not show in the files.
+    monkeypatch.setattr(matrix_stretches, "DRIVER_VALUES", 0)
+    monkeypatch.setattr(matrix_stretches, "STRETCH_VALUES", 60)
     monkeypatch.setattr(matrix_files, "BLOCK_VALUES", 50)
     assert export_set(lake.uri, "gaps", "fastqtl", out).changed
     after = digests(out)
@@ -431,9 +433,19 @@ def test_clear_messages_and_a_set_without_covariates(toy, lake, build_set, expor
     assert not (out / "covariates.txt.gz").exists()
     assert not any("--cov" in command for command in report.details["commands"])
 
-    rows = lake.fetch_all(t.EQTL_GENOTYPES).to_pylist()
-    rows[0]["values"][0] = 0.5
-    lake.put(t.EQTL_GENOTYPES, rows, None)
-    with pytest.raises(InputError, match=r"holds 0\.5, which is no number of copies"):
-        export_set(lake.uri, "a", "tensorqtl", out)
-    assert not list(out.glob("*.pgen"))
+
+@pytest.mark.parametrize("export_format", ["fastqtl", "tensorqtl", "plink2", "matrixeqtl", "parquet"])
+def test_tasks_write_the_bytes_that_the_driver_writes(
+    slice_lake, export_set, tmp_path, monkeypatch, export_format
+):
+    export_set(slice_lake, "eur", export_format, tmp_path / "driver")
+    monkeypatch.setattr(matrix_stretches, "DRIVER_VALUES", 0)
+    monkeypatch.setattr(matrix_stretches, "STRETCH_VALUES", 2_000_000)
+    export_set(slice_lake, "eur", export_format, tmp_path / "tasks")
+    names = {path.name for path in (tmp_path / "driver").iterdir()} - {
+        f"README.{export_format}.txt",
+        "manifest.json",
+    }
+    assert names
+    for name in names:
+        assert (tmp_path / "tasks" / name).read_bytes() == (tmp_path / "driver" / name).read_bytes(), name

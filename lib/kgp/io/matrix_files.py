@@ -1,17 +1,21 @@
-"""A matrix set as the files that mapping tools read, streamed: never variants × samples in memory.
+"""A matrix set as it is exported, and what all formats share: text files, BEDs, covariates, one section or many.
 
-Spark sorts the rows by place and its tasks make the lines; the driver takes one partition after the other, compresses
-and indexes. Phenotypes and genotypes are sorted by contig in karyotype order and by start.
+Nothing is held but a stretch of the genotypes and the phenotypes of one contig; see `kgp.io.matrix_stretches`. Where
+covariates are of one contig each (components without that contig), phenotypes and covariates are written a contig in
+files of their own, so that no tool can take the covariates of another.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +23,36 @@ import pysam
 
 from kgp.genome import ReferenceBuild
 from kgp.io import matrix_text as text
-from kgp.io.pgen import write_pgen
+from kgp.io.bgzf import BLOCK_TEXT, compress_blocks
+from kgp.io.inflate import END_MARKER
+from kgp.io.matrix_sets import Floats, PhenotypeRows, arrange_covariates, read_phenotypes
+from kgp.io.matrix_stretches import Make, Stretch, has_expected_dosages, make_pieces, plan_stretches
+from kgp.io.parts import TablePart
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
 
-# Values of a partition, which its task gives to the driver at once, and of a block of lines in it.
-PARTITION_VALUES = 20_000_000
+# Values of phenotypes that are made text at once.
 BLOCK_VALUES = 1_000_000
 
-_BLOCK = "first binary, second binary, n_rows long, n_missing long"
 
-# Rows → two kinds of bytes, and a count of missing values.
-Format = Callable[[pa.RecordBatch], tuple[bytes, bytes, int]]
+@dataclass(frozen=True)
+class Section:
+    """Phenotypes that are mapped with the same covariates.
+
+    Args:
+        contig: of the phenotypes; None where one section has all.
+    """
+
+    contig: str | None = None
+
+    def name(self, stem: str, ending: str) -> str:
+        """A file's name in this section.
+
+        >>> Section("22").name("covariates", ".txt"), Section().name("covariates", ".txt")
+        ('covariates.22.txt', 'covariates.txt')
+        """
+        return f"{stem}{ending}" if self.contig is None else f"{stem}.{self.contig}{ending}"
 
 
 @dataclass(frozen=True)
@@ -41,171 +62,225 @@ class MatrixSet:
     Args:
         row: its row of `eqtl_matrices`.
         build: its reference build.
-        genotypes: its rows of `eqtl_genotypes`.
-        phenotypes: its rows of `eqtl_phenotypes`.
+        genotypes: row groups of its rows of `eqtl_genotypes`, each a part.
+        phenotypes: parts of its rows of `eqtl_phenotypes`.
         covariates: its rows of `eqtl_covariates`.
+        sexes: person → male, female or None.
+        start_spark: gives the session, which large sets need.
     """
 
     row: Mapping[str, Any]
     build: ReferenceBuild
-    genotypes: DataFrame
-    phenotypes: DataFrame
+    genotypes: Sequence[TablePart]
+    phenotypes: Sequence[TablePart]
     covariates: Sequence[Mapping[str, Any]]
+    sexes: Mapping[str, str | None]
+    start_spark: Callable[[], SparkSession]
 
-    @property
+    @cached_property
     def sample_ids(self) -> list[str]:
         """People in the set's order."""
         return list(self.row["sample_ids"])
 
+    @property
+    def n_samples(self) -> int:
+        """How many people."""
+        return len(self.sample_ids)
+
+    @cached_property
+    def stretches(self) -> list[Stretch]:
+        """Its genotypes in order."""
+        return plan_stretches(self.genotypes, self.build, self.n_samples)
+
+    @cached_property
+    def is_expected(self) -> bool:
+        """Whether its dosages are expected ones."""
+        return has_expected_dosages(self.stretches)
+
+    @property
+    def window(self) -> str:
+        """Bases around a TSS, as a tool's option takes it."""
+        return str(self.row["parameters"]["cis_window"])
+
+    @cached_property
+    def variant_contigs(self) -> list[str]:
+        """Contigs of the variants in karyotype order."""
+        return list(dict.fromkeys(stretch.contig for stretch in self.stretches))
+
+    @cached_property
+    def contigs(self) -> list[str]:
+        """Contigs of the phenotypes in karyotype order."""
+        found = {part.values["contig"] or "" for part in self.phenotypes}
+        return sorted(found, key=lambda contig: (self.build.sort_index(contig), contig))
+
+    @property
+    def has_x(self) -> bool:
+        """Whether there are variants on X."""
+        return any(contig.removeprefix("chr") == "X" for contig in self.variant_contigs)
+
+    @property
+    def x_model(self) -> str | None:
+        """How hemizygous men are counted: 0_2 or 0_1; None where there are no variants on X."""
+        return str(self.row["parameters"].get("x_model", "0_2")) if self.has_x else None
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """One with all phenotypes, or one a contig where a covariate is of one contig."""
+        if all(row.get("contig") is None for row in self.covariates):
+            return [Section()]
+        return [Section(contig) for contig in self.contigs]
+
+    def read_contig(self, contig: str) -> PhenotypeRows:
+        """The phenotypes of a contig by TSS and id."""
+        parts = [part for part in self.phenotypes if part.values["contig"] == contig]
+        found = read_phenotypes(parts, self.n_samples)
+        ids = found.rows.column("phenotype_id").to_numpy(zero_copy_only=False)
+        return found.take(np.lexsort((ids, found.rows.column("tss").to_numpy())))
+
+    def read_section(self, section: Section) -> Iterator[PhenotypeRows]:
+        """The phenotypes of a section, a contig at a time."""
+        for contig in self.contigs if section.contig is None else [section.contig]:
+            yield self.read_contig(contig)
+
+    def read_covariates(self, section: Section) -> tuple[list[str], Floats]:
+        """Names, without blanks, and samples × covariates of a section."""
+        names, values = arrange_covariates(self.covariates, self.n_samples, section.contig)
+        return [re.sub(r"\s+", "_", name) for name in names], values
+
+    def make_pieces(self, make: Make) -> Iterator[tuple[bytes, ...]]:
+        """What a function makes of the genotypes, a window at a time, in order."""
+        return make_pieces(self.stretches, make, int(self.row["n_variants"]), self.start_spark)
+
 
 @dataclass
 class Written:
-    """What was written: file name → rows; missing values that had to be filled."""
+    """What was written.
 
-    rows: dict[str, int]
+    Args:
+        rows: file name → rows.
+        counts: variants and phenotypes, each counted once.
+        n_filled: missing values of phenotypes that were filled in, as the tool takes none.
+        notes: what a person should know.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     n_filled: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
-def write_fastqtl(matrices: MatrixSet, directory: Path) -> Written:
-    """VCF, BED and covariates for FastQTL (four leading columns) and QTLtools (six), with their indices."""
-    samples, n = matrices.sample_ids, len(matrices.sample_ids)
-    written = Written({})
-    source = f"kgp set {matrices.row['name']} {matrices.row['matrix_id']}"
+@dataclass(frozen=True)
+class ExportFiles:
+    """A format: how its files are written, and how its tools are run on them.
 
-    def format_genotypes(rows: pa.RecordBatch) -> tuple[bytes, bytes, int]:
-        return text.vcf_lines(rows, text.read_cells(rows.column("values"), n)), b"", 0
+    Args:
+        write: writes the files of a set into a directory.
+        list_commands: command lines, of a set and of what gives the quoted path of a file.
+        files: what the files are, for the README.
+    """
 
-    def format_phenotypes(rows: pa.RecordBatch) -> tuple[bytes, bytes, int]:
-        four, n_missing = text.bed_lines(rows, text.FASTQTL_COLUMNS)
-        return four, text.bed_lines(rows, text.QTLTOOLS_COLUMNS)[0], n_missing
-
-    vcf = directory / "genotypes.vcf.gz"
-    with _bgzip(vcf) as out:
-        out.write(text.vcf_header(matrices.build, samples, source))
-        written.rows[vcf.name] = 0
-        for lines, _, n_rows, _ in _stream(
-            matrices.genotypes, "start", "variant_id", matrices, format_genotypes
-        ):
-            out.write(lines)
-            written.rows[vcf.name] += n_rows
-    pysam.tabix_index(str(vcf), preset="vcf", force=True)
-
-    beds = [directory / "phenotypes.qtltools.bed.gz", directory / "phenotypes.fastqtl.bed.gz"]
-    with (
-        _bgzip(beds[0]) as six,
-        _bgzip(beds[1]) as four,
-    ):
-        six.write(text.bed_header(text.QTLTOOLS_COLUMNS, samples))
-        four.write(text.bed_header(text.FASTQTL_COLUMNS, samples))
-        total = 0
-        for lines4, lines6, n_rows, _ in _stream(
-            matrices.phenotypes, "tss", "phenotype_id", matrices, format_phenotypes
-        ):
-            four.write(lines4)
-            six.write(lines6)
-            total += n_rows
-    for bed in beds:
-        pysam.tabix_index(str(bed), preset="bed", force=True)
-        written.rows[bed.name] = total
-    if matrices.covariates:
-        lines = text.covariate_text(matrices.covariates, samples)
-        (directory / "covariates.txt.gz").write_bytes(gzip.compress(lines, mtime=0))
-        written.rows["covariates.txt.gz"] = len(matrices.covariates)
-    return written
+    write: Callable[[MatrixSet, Path], Written]
+    list_commands: Callable[[MatrixSet, Callable[[str], str]], list[str]]
+    files: str
 
 
-def write_tensorqtl(matrices: MatrixSet, directory: Path) -> Written:
-    """PLINK 2 genotypes, BED and covariates for tensorQTL, which takes no missing phenotype: means fill them."""
-    samples, n = matrices.sample_ids, len(matrices.sample_ids)
-    n_variants = int(matrices.row["n_variants"])
-    written = Written({"genotypes.pgen": n_variants})
+class TextFile:
+    """A text file: BGZF where its name ends in .gz, else plain.
 
-    def format_genotypes(rows: pa.RecordBatch) -> tuple[bytes, bytes, int]:
-        return text.pvar_lines(rows), text.read_cells(rows.column("values"), n).tobytes(), 0
+    Args:
+        path: where it is written.
+    """
 
-    def format_phenotypes(rows: pa.RecordBatch) -> tuple[bytes, bytes, int]:
-        lines, n_missing = text.bed_lines(rows, text.TENSORQTL_COLUMNS, impute_missing=True)
-        return lines, b"", n_missing
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._is_bgzf = path.suffix == ".gz"
+        self._waiting: list[bytes] = []
+        self._size = 0
 
-    with (directory / "genotypes.pvar").open("wb") as pvar:
-        pvar.write(text.pvar_header(matrices.build))
+    def write(self, data: bytes) -> None:
+        """Write text."""
+        if not self._is_bgzf:
+            self._file.write(data)
+            return
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size >= 16 * BLOCK_TEXT:
+            whole = b"".join(self._waiting)
+            cut = len(whole) // BLOCK_TEXT * BLOCK_TEXT
+            self._file.write(compress_blocks(memoryview(whole)[:cut]))
+            self._waiting, self._size = [whole[cut:]], len(whole) - cut
 
-        def blocks() -> Iterator[text.Cells]:
-            for lines, cells, _, _ in _stream(
-                matrices.genotypes, "start", "variant_id", matrices, format_genotypes
-            ):
-                pvar.write(lines)
-                yield np.frombuffer(cells, np.int8).reshape(-1, n)
+    def write_blocks(self, blocks: bytes) -> None:
+        """Write BGZF blocks that were made elsewhere."""
+        self._flush()
+        self._file.write(blocks)
 
-        write_pgen(directory / "genotypes.pgen", n_variants, n, blocks())
-    (directory / "genotypes.psam").write_bytes(text.psam_text(samples))
-    written.rows |= {"genotypes.pvar": n_variants, "genotypes.psam": n}
+    def _flush(self) -> None:
+        self._file.write(compress_blocks(b"".join(self._waiting)))
+        self._waiting, self._size = [], 0
 
-    bed = directory / "phenotypes.bed.gz"
-    with _bgzip(bed) as out:
-        out.write(text.bed_header(text.TENSORQTL_COLUMNS, samples))
-        written.rows[bed.name] = 0
-        for lines, _, n_rows, n_missing in _stream(
-            matrices.phenotypes, "tss", "phenotype_id", matrices, format_phenotypes
-        ):
-            out.write(lines)
-            written.rows[bed.name] += n_rows
-            written.n_filled += n_missing
-    pysam.tabix_index(str(bed), preset="bed", force=True)
-    if matrices.covariates:
-        (directory / "covariates.txt").write_bytes(text.covariate_text(matrices.covariates, samples))
-        written.rows["covariates.txt"] = len(matrices.covariates)
-    return written
+    def __enter__(self) -> TextFile:
+        return self
 
-
-@contextmanager
-def _bgzip(path: Path) -> Iterator[Any]:
-    file = pysam.BGZFile(str(path), "wb", index=None)
-    try:
-        yield file
-    finally:
-        file.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_bgzf and kind is None:
+            self._flush()
+            self._file.write(END_MARKER)
+        self._file.close()
 
 
-def _stream(
-    rows: DataFrame, place: str, tie: str, matrices: MatrixSet, make: Format
-) -> Iterator[tuple[bytes, bytes, int, int]]:
-    """Blocks of lines in the order of contig, place and id, one partition at a time."""
-    from pyspark.sql import functions as F
+def write_bed(
+    matrices: MatrixSet,
+    section: Section,
+    path: Path,
+    columns: Sequence[str],
+    written: Written,
+    *,
+    fills_missing: bool = False,
+) -> None:
+    """Write the phenotypes of a section as a BED with its index.
 
-    n_samples = len(matrices.sample_ids)
-    counted = "n_variants" if place == "start" else "n_phenotypes"
-    n_partitions = -(-int(matrices.row[counted]) * n_samples // PARTITION_VALUES)
-    places = (F.when(F.col("contig") == contig, i) for i, contig in enumerate(matrices.build.contigs))
-    ordered = rows.withColumn("contig_index", F.coalesce(*places))
-    if n_partitions > 1:
-        ordered = ordered.repartitionByRange(n_partitions, "contig_index", place)
-    else:
-        ordered = ordered.coalesce(1)
-    ordered = ordered.sortWithinPartitions("contig_index", place, tie).drop("contig_index")
-    blocks = ordered.mapInArrow(
-        _make_blocks(make, max(1, BLOCK_VALUES // n_samples)),
-        "first binary, second binary, n_rows long, n_missing long",
-    )
-    for block in blocks.toLocalIterator(prefetchPartitions=True):
-        yield bytes(block["first"]), bytes(block["second"]), block["n_rows"], block["n_missing"]
+    Args:
+        matrices: the set.
+        section: which phenotypes.
+        path: the file.
+        columns: leading columns.
+        written: what is added to.
+        fills_missing: whether a missing value is written as the mean of its phenotype.
+    """
+    n = 0
+    with TextFile(path) as out:
+        out.write(text.bed_header(columns, matrices.sample_ids))
+        for found in matrices.read_section(section):
+            for block in blocks_of(found):
+                values, n_filled = text.fill_with_means(block.values) if fills_missing else (block.values, 0)
+                out.write(text.bed_lines(PhenotypeRows(block.rows, values), columns))
+                written.n_filled += n_filled
+            n += len(found)
+    pysam.tabix_index(str(path), preset="bed", force=True)
+    written.rows[path.name] = n
 
 
-def _make_blocks(
-    make: Format, block_rows: int
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def make_blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for begin in range(0, batch.num_rows, block_rows):
-                rows = batch.slice(begin, block_rows)
-                first, second, n_missing = make(rows)
-                yield pa.RecordBatch.from_pydict(
-                    {
-                        "first": [first],
-                        "second": [second],
-                        "n_rows": [rows.num_rows],
-                        "n_missing": [n_missing],
-                    }
-                )
+def write_covariates(matrices: MatrixSet, section: Section, path: Path, written: Written) -> None:
+    """Write covariates × samples, ``id`` first, gzipped where the name ends in .gz; no file where there are none."""
+    names, values = matrices.read_covariates(section)
+    if not names:
+        return
+    data = text.bed_header(["id"], matrices.sample_ids) + text.value_lines(names, values.T)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    written.rows[path.name] = len(names)
 
-    return make_blocks
+
+def blocks_of(found: PhenotypeRows) -> Iterator[PhenotypeRows]:
+    """Phenotypes, a block at a time."""
+    n = max(1, BLOCK_VALUES // max(1, found.values.shape[1]))
+    for begin in range(0, len(found), n):
+        yield PhenotypeRows(found.rows.slice(begin, n), found.values[begin : begin + n])
+
+
+def constant_lines(rows: pa.RecordBatch, names: Sequence[str]) -> bytes:
+    """Some columns of rows as lines with tabs between the cells."""
+    columns = [rows.column(name).to_pylist() for name in names]
+    return "".join("\t".join(map(str, cells)) + "\n" for cells in zip(*columns, strict=True)).encode()

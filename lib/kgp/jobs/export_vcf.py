@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Row
 
 import kgp
 from kgp.errors import CheckError, InputError
 from kgp.genome import ReferenceBuild, get_build
 from kgp.io.parts import TablePart
 from kgp.io.sample_list import find_samples, read_sample_list
-from kgp.io.tasks import map_splits
+from kgp.io.tasks import count_cores, map_splits
 from kgp.io.vcf.header import VcfHeader, parse_header
 from kgp.io.vcf.sample_text import SampleColumns
 from kgp.io.vcf.selection import Selection
@@ -28,9 +33,14 @@ from kgp.tables import CALLSET_SAMPLES, HEADERS, LOADS, VARIANTS
 # Raised where the same rows give another file.
 VERSION = "1"
 
+# Text up to which no session is started, which would take as long: about 200 million genotypes.
+DRIVER_TEXT = 1 << 30
 # What the tasks give to the driver at once: stretches a core, and bytes of text before it is compressed.
 _WAVE_STRETCHES = 4
 _WAVE_TEXT = 2 << 30
+
+
+_Writer = Callable[[Stretch], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,8 @@ def run(context: Context, params: ExportVcf) -> Report:
     write = stretch_writer(plan.line_format, plan.selection, loads)
     with file.aside() as pieces:
         with context.progress.step(f"writing callset {params.callset} to {params.out}"):
-            for wave in _waves(context, stretches):
-                pieces.add(map_splits(context.spark, wave, write, PIECES).collect())
+            for rows in _write(context, stretches, write):
+                pieces.add(rows)
         _check(pieces, plan)
         declared = [name for _, header in plan.headers for name in header.contigs]
         contigs = order_contigs(list(pieces.n_records), list(dict.fromkeys(declared)), plan.build)
@@ -184,11 +194,33 @@ def _find_parts(context: Context, params: ExportVcf, plan: _Plan) -> list[TableP
     ]
 
 
+def _write(context: Context, stretches: Sequence[Stretch], write: _Writer) -> Iterator[list[Row]]:
+    """What is made of the stretches, in order: by threads of the driver where it is little, else by Spark's tasks.
+
+    Nearly all of the work is done by Arrow, numpy and libdeflate, which let other threads run.
+    """
+    if sum(stretch.text for stretch in stretches) > DRIVER_TEXT:
+        for wave in _waves(context, stretches):
+            yield map_splits(context.spark, wave, write, PIECES).collect()
+        return
+
+    def make(stretch: Stretch) -> list[Row]:
+        return [Row(**row) for batch in write(stretch) for row in batch.to_pylist()]
+
+    with ThreadPoolExecutor(_n_threads()) as pool:
+        yield from pool.map(make, stretches)
+
+
+def _n_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _waves(context: Context, stretches: Sequence[Stretch]) -> Iterator[list[Stretch]]:
     """Stretches in order, as many at a time as keep all cores busy and the driver's memory small."""
     if not stretches:
         return
-    most = _WAVE_STRETCHES * _n_cores(context)
+    most = _WAVE_STRETCHES * count_cores(context.spark)
     wave: list[Stretch] = []
     for stretch in stretches:
         if wave and (len(wave) == most or sum(one.text for one in wave) + stretch.text > _WAVE_TEXT):
@@ -196,13 +228,6 @@ def _waves(context: Context, stretches: Sequence[Stretch]) -> Iterator[list[Stre
             wave = []
         wave.append(stretch)
     yield wave
-
-
-def _n_cores(context: Context) -> int:
-    try:
-        return int(context.spark.sparkContext.defaultParallelism)
-    except Exception:  # a Spark Connect session has no context to ask
-        return 8
 
 
 def _check(pieces: Pieces, plan: _Plan) -> None:

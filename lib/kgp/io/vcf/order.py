@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from kgp.io.vcf.conformance import OrderChecker
 
 Bools = npt.NDArray[np.bool_]
-Int64s = npt.NDArray[np.int64]
 
 
 def follow_order(checker: OrderChecker, batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:

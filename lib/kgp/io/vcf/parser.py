@@ -23,14 +23,6 @@ from kgp.io.vcf.rows import Formats, Genotypes, Layout, Record, VariantRows
 from kgp.transforms.alleles import find_end, parse_info, parse_whole_number
 from kgp.transforms.calls import explain_genotypes
 
-REJECTS_SCHEMA = pa.schema(
-    [
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("line", pa.binary(), nullable=False),
-    ]
-)
-
 TORN = "A part of the line is lost in damaged text beside it"
 LONGEST_LINE = 64 << 20
 
@@ -333,11 +325,3 @@ def _read_formats(format_text: str, samples: Sequence[str]) -> Formats:
 def _wrong_columns(n_columns: int, layout: Layout) -> _BadLineError:
     amount = "few" if n_columns < layout.n_columns else "many"
     return _BadLineError(f"Too {amount} columns: {n_columns} instead of {layout.n_columns}")
-
-
-def rejects_to_batch(rejects: Sequence[Reject]) -> pa.RecordBatch:
-    """Rejected lines as Arrow: offset, reason, line."""
-    return pa.RecordBatch.from_pylist(
-        [{"offset": one.offset, "reason": one.reason, "line": one.line} for one in rejects],
-        schema=REJECTS_SCHEMA,
-    )

@@ -21,8 +21,11 @@ from kgp.transforms.calls import PHASED, TEXT, UNPHASED, decode_calls, parse_gen
 # A genotype and its tab as one 32-bit word, by 1 + dosage (0 where missing) + 4 where phased; 8 is 1|0.
 _WORDS = np.frombuffer(b"./.\t0/0\t0/1\t1/1\t.|.\t0|0\t0|1\t1|1\t1|0\t", dtype=np.uint32)
 _PHASED_CODE = 4
-_PHASED_HET = 6
-_ALT_FIRST = np.uint8(8)
+# In the place of dosage 1, until it is a code: the ALT stands first.
+_ALT_FIRST = np.uint8(3)
+# By code: copies of ALT, and called alleles.
+_COPIES = np.array([0, 0, 1, 2, 0, 0, 1, 2, 1], dtype=np.uint8)
+_CALLED = np.array([0, 2, 2, 2, 0, 2, 2, 2, 2], dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -44,36 +47,55 @@ class SampleColumns:
         return self.n_samples if self.chosen is None else len(self.chosen)
 
 
-def write_genotypes(calls: pa.Array, dosages: pa.Array, columns: SampleColumns) -> list[bytes | None]:
-    """The GT texts of each record, joined by tabs; None where it has no genotypes.
+@dataclass(frozen=True)
+class GenotypeTexts:
+    """GT of some records.
 
     Args:
-        calls: values of that column, one a record.
+        texts: of each record, joined by tabs; None where it has no genotypes.
+        counts: copies of ALT and called alleles among the written samples, where they were counted with the texts:
+            -1 in the other records.
+    """
+
+    texts: list[bytes | None]
+    counts: npt.NDArray[np.int64]
+
+
+def write_genotypes(
+    calls: pa.Array, dosages: pa.Array, columns: SampleColumns, records: npt.NDArray[np.int64] | None = None
+) -> GenotypeTexts:
+    """The GT texts of each record.
+
+    Args:
+        calls: values of that column.
         dosages: values of that column in the same rows.
         columns: which samples.
+        records: numbers of the rows that are records; None for all. Rows are never copied for it.
 
     Raises:
         CheckError: a row has another number of samples than the callset.
     """
-    values: list[bytes | None] = calls.to_pylist()
+    places = np.arange(len(calls)) if records is None else records
+    values: list[bytes | None] = (calls if records is None else calls.take(pa.array(records))).to_pylist()
     texts: list[bytes | None] = [None] * len(values)
+    counts = np.full((len(values), 2), -1, dtype=np.int64)
     layouts = np.array([-1 if one is None else one[0] for one in values], dtype=np.int64)
     short = np.flatnonzero((layouts == PHASED) | (layouts == UNPHASED))
     if len(short):
-        some = dosages if len(short) == len(values) else dosages.take(pa.array(short))
-        codes = _read_dosages(some, columns.n_samples)
-        codes += np.uint8(1)
+        codes = _read_dosages(dosages, places[short], columns.n_samples)
         is_phased = layouts[short] == PHASED
-        codes[is_phased] += np.uint8(_PHASED_CODE)
         _mark_alt_first(codes, is_phased, [values[row] or b"" for row in short])
         if columns.chosen is not None:
-            codes = codes[:, list(columns.chosen)]
-        words = _WORDS[codes]
+            codes = codes.take(columns.chosen, axis=1)
+        codes += np.where(is_phased, 1 + _PHASED_CODE, 1).astype(np.uint8)[:, None]
+        counts[short, 0] = _COPIES[codes].sum(axis=1, dtype=np.int64)
+        counts[short, 1] = _CALLED[codes].sum(axis=1, dtype=np.int64)
+        words = _WORDS.take(codes)
         for row, cells in zip(short.tolist(), words, strict=True):
             texts[row] = cells.tobytes()[:-1]
     for row in np.flatnonzero((layouts != -1) & (layouts != PHASED) & (layouts != UNPHASED)).tolist():
-        texts[row] = _choose(values[row] or b"", dosages[row], columns)
-    return texts
+        texts[row] = _choose(values[row] or b"", dosages[int(places[row])], columns)
+    return GenotypeTexts(texts, counts)
 
 
 def write_samples(
@@ -123,32 +145,38 @@ def count_alleles(genotypes: bytes, n_alts: int) -> tuple[list[int], int]:
     return copies[1:], sum(copies)
 
 
-def _read_dosages(dosages: pa.ListArray, n_samples: int) -> npt.NDArray[np.uint8]:
-    """Dosages as variants × samples; 255, which is -1, where missing."""
-    lengths = dosages.value_lengths()
-    if dosages.null_count or pc.any(pc.not_equal(lengths, n_samples)).as_py():
+def _read_dosages(
+    dosages: pa.ListArray, rows: npt.NDArray[np.int64], n_samples: int
+) -> npt.NDArray[np.uint8]:
+    """Dosages of some rows as variants × samples; 255, which is -1, where missing."""
+    lengths = pc.fill_null(dosages.value_lengths(), 0).to_numpy()
+    if (lengths[rows] != n_samples).any():
         raise _wrong_length("dosages", n_samples)
-    flat = pc.fill_null(dosages.flatten(), -1).to_numpy(zero_copy_only=False)
-    matrix: npt.NDArray[np.uint8] = flat.view(np.uint8).reshape(len(dosages), n_samples).copy()
-    return matrix
+    flat = pc.fill_null(dosages.flatten(), -1).to_numpy(zero_copy_only=False).view(np.uint8)
+    if (lengths == n_samples).all():
+        matrix: npt.NDArray[np.uint8] = flat.reshape(len(dosages), n_samples)
+        return matrix.copy() if len(rows) == len(dosages) else matrix[rows]
+    begins = np.cumsum(lengths) - lengths
+    return np.stack([flat[begin : begin + n_samples] for begin in begins[rows].tolist()])
 
 
 def _mark_alt_first(
     codes: npt.NDArray[np.uint8], is_phased: npt.NDArray[np.bool_], calls: Sequence[bytes]
 ) -> None:
     """Put `_ALT_FIRST` where the bits of the phased rows say so; each row's begin at a byte of their own."""
-    rows = np.flatnonzero(is_phased)
-    packed = [calls[row][1:] for row in rows]
-    bits = np.unpackbits(np.frombuffer(b"".join(packed), dtype=np.uint8))
-    at_row, at_sample = np.nonzero(codes[rows] == _PHASED_HET)
-    n_bits = np.bincount(at_row, minlength=len(rows))
+    is_het = codes == 1
+    if not is_phased.all():
+        is_het &= is_phased[:, None]
+    packed = [one[1:] if phased else b"" for one, phased in zip(calls, is_phased.tolist(), strict=True)]
+    bits = np.unpackbits(np.frombuffer(b"".join(packed), dtype=np.uint8)).view(np.bool_)
+    n_bits = np.count_nonzero(is_het, axis=1)
     n_bytes = np.array([len(one) for one in packed], dtype=np.int64)
     if (n_bytes != (n_bits + 7) // 8).any():
         raise CheckError("Calls and dosages do not belong together.", where="table variants")
-    begins = np.cumsum(n_bytes) - n_bytes
-    rank = np.arange(len(at_row)) - np.repeat(np.cumsum(n_bits) - n_bits, n_bits)
-    is_alt_first = bits[8 * begins[at_row] + rank] == 1
-    codes[rows[at_row[is_alt_first]], at_sample[is_alt_first]] = _ALT_FIRST
+    hets = np.flatnonzero(is_het.reshape(-1))
+    shifts = 8 * (np.cumsum(n_bytes) - n_bytes) - (np.cumsum(n_bits) - n_bits)
+    is_alt_first = bits[np.arange(len(hets)) + np.repeat(shifts, n_bits)]
+    codes.reshape(-1)[hets[is_alt_first]] = _ALT_FIRST
 
 
 def _choose(calls: bytes, dosages: pa.Scalar, columns: SampleColumns) -> bytes:

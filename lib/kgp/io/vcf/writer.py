@@ -18,7 +18,13 @@ import pyarrow.compute as pc
 
 from kgp.errors import CheckError
 from kgp.genome import ReferenceBuild, pos_from_start
-from kgp.io.vcf.sample_text import SampleColumns, count_alleles, write_genotypes, write_samples
+from kgp.io.vcf.sample_text import (
+    GenotypeTexts,
+    SampleColumns,
+    count_alleles,
+    write_genotypes,
+    write_samples,
+)
 from kgp.transforms.alleles import entry_count, entry_places
 
 # What `write_lines` needs of `variants`.
@@ -62,41 +68,61 @@ def write_lines(rows: pa.RecordBatch, form: LineFormat) -> list[bytes]:
         CheckError: a record lacks one of its rows, or has other samples than the callset.
     """
     firsts, sizes = find_records(rows)
-    records = rows if len(firsts) == rows.num_rows else rows.take(pa.array(firsts))
-    genotypes: list[bytes | None] = [None] * len(firsts)
-    samples = [b""] * len(firsts)
+    columns = {name: rows[name] for name in LINE_COLUMNS}
+    if len(firsts) < rows.num_rows:
+        chosen = pa.array(firsts)
+        columns |= {
+            name: one.take(chosen) for name, one in columns.items() if name not in ("calls", "dosages")
+        }
+    samples: list[bytes] = [b""] * len(firsts)
+    genotypes = GenotypeTexts([None] * len(firsts), np.full((len(firsts), 2), -1, dtype=np.int64))
     if form.columns.n_samples:
-        genotypes = write_genotypes(records["calls"], records["dosages"], form.columns)
-        samples = [b"\t" + one for one in write_samples(genotypes, records["formats"], form.columns)]
-    alts = rows["alt"].to_pylist()
-    infos = _info_texts(records["info"])
-    site = {name: records[name].to_pylist() for name in ("load_id", "source_contig", "ref", "vcf_id", "qual")}
-    filters = pc.fill_null(pc.binary_join(records["filters"], ";"), ".").to_pylist()
-    positions = [pos_from_start(start) for start in records["start"].to_pylist()]
-    lines = []
-    for index, (first, size) in enumerate(zip(firsts.tolist(), sizes.tolist(), strict=True)):
-        alt = alts[first] if size == 1 else ",".join(alts[first : first + size])
-        info = infos[index]
-        if size > 1 or form.counts_alleles:
-            maps = rows["info"].slice(first, size).to_pylist(maps_as_pydicts="strict")
-            pairs = join_info([one or {} for one in maps], form.numbers.get(site["load_id"][index], {}))
-            if form.counts_alleles:
-                pairs = _count(pairs, genotypes[index], 0 if alt is None else size)
-            info = format_info(pairs)
-        text = "\t".join(
-            (
-                site["source_contig"][index],
-                str(positions[index]),
-                site["vcf_id"][index] or ".",
-                site["ref"][index],
-                "." if alt is None else alt,
-                format_number(site["qual"][index]),
-                filters[index] or ".",
-                info,
-            )
-        )
-        lines.append(b"%b%b\n" % (text.encode(), samples[index]))
-    return lines
+        genotypes = write_genotypes(rows["calls"], rows["dosages"], form.columns, firsts)
+        samples = [b"\t" + one for one in write_samples(genotypes.texts, columns["formats"], form.columns)]
+    counts = genotypes.counts if form.counts_alleles else None
+    infos = _info_texts(columns["info"], counts)
+    alts = pc.fill_null(columns["alt"], ".").to_pylist()
+    # The few records whose INFO is put together of several rows, or counted in another way.
+    is_other = sizes > 1
+    if counts is not None:
+        is_other |= (counts[:, 0] < 0) | (columns["alt"].is_null().to_numpy(zero_copy_only=False))
+    for index in np.flatnonzero(is_other).tolist():
+        first, size = int(firsts[index]), int(sizes[index])
+        maps = rows["info"].slice(first, size).to_pylist(maps_as_pydicts="strict")
+        load_id = columns["load_id"][index].as_py()
+        pairs = join_info([one or {} for one in maps], form.numbers.get(load_id, {}))
+        n_alts = 0 if rows["alt"][first].as_py() is None else size
+        if form.counts_alleles:
+            pairs = _count(pairs, genotypes.texts[index], n_alts)
+        infos[index] = format_info(pairs)
+        if size > 1:
+            alts[index] = ",".join(rows["alt"].slice(first, size).to_pylist())
+    sites = _join_sites(columns, alts, infos)
+    return [b"%b%b\n" % pair for pair in zip(sites, samples, strict=True)]
+
+
+def _join_sites(columns: Mapping[str, pa.Array], alts: Sequence[str], infos: Sequence[str]) -> list[bytes]:
+    """The first eight columns of each line."""
+    qualities = columns["qual"].dictionary_encode()
+    texts = pa.array([format_number(one) for one in qualities.dictionary.to_pylist()], pa.string())
+    filters = pc.binary_join(columns["filters"], ";")
+    cells = (
+        columns["source_contig"],
+        pc.add(columns["start"], pos_from_start(0)).cast(pa.string()),
+        _or_dot(columns["vcf_id"]),
+        columns["ref"],
+        pa.array(alts, pa.string()),
+        pc.fill_null(texts.take(qualities.indices), "."),
+        _or_dot(filters),
+        pa.array(infos, pa.string()),
+    )
+    joined: list[bytes] = pc.binary_join_element_wise(*cells, "\t").cast(pa.binary()).to_pylist()
+    return joined
+
+
+def _or_dot(texts: pa.Array) -> pa.Array:
+    """A dot where there is no text, or an empty one."""
+    return pc.if_else(pc.fill_null(pc.equal(texts, ""), True), ".", texts)
 
 
 def find_records(rows: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -248,16 +274,36 @@ def order_contigs(names: Sequence[str], declared: Sequence[str], build: Referenc
     return sorted(names, key=lambda name: (place.get(name, len(place)), build.sort_index(name), name))
 
 
-def _info_texts(infos: pa.MapArray) -> list[str]:
-    """INFO of each row as it stands in a line, column-wise."""
+def _info_texts(infos: pa.MapArray, counts: npt.NDArray[np.int64] | None = None) -> list[str]:
+    """INFO of each row as it stands in a line, column-wise.
+
+    Args:
+        infos: of the rows.
+        counts: rows × (copies of ALT, called alleles), written as AC and AN where a row has them or not; None for as
+            it is.
+    """
     offsets = infos.offsets.to_numpy()
     begin, n = int(offsets[0]), int(offsets[-1] - offsets[0])
     keys, values = infos.keys.slice(begin, n), infos.items.slice(begin, n)
+    added = []
+    if counts is not None:
+        owners = np.repeat(np.arange(len(infos)), np.diff(offsets))
+        for column, key in enumerate(("AC", "AN")):
+            texts = pa.array(counts[:, column]).cast(pa.string())
+            is_key = pc.equal(keys, key)
+            values = pc.if_else(is_key, texts.take(pa.array(owners)), values)
+            has_key = np.zeros(len(infos), dtype=np.bool_)
+            has_key[owners[is_key.to_numpy(zero_copy_only=False)]] = True
+            added.append(pc.if_else(pa.array(has_key), None, pc.binary_join_element_wise(key, texts, "=")))
     is_flag = pc.fill_null(pc.equal(values, ""), True)
     entries = pc.if_else(is_flag, keys, pc.binary_join_element_wise(keys, pc.fill_null(values, ""), "="))
     lists = pa.ListArray.from_arrays(pa.array(offsets - begin, pa.int32()), entries)
-    texts: list[str] = pc.binary_join(lists, ";").to_pylist()
-    return [text or "." for text in texts]
+    joined = pc.binary_join(lists, ";")
+    if added:
+        kept = pc.if_else(pc.equal(joined, ""), None, joined)
+        joined = pc.binary_join_element_wise(kept, *added, ";", null_handling="skip")
+    found: list[str] = joined.to_pylist()
+    return [text or "." for text in found]
 
 
 def _count(pairs: dict[str, str], genotypes: bytes | None, n_alts: int) -> dict[str, str]:
