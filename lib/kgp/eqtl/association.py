@@ -6,6 +6,7 @@ double precision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from kgp.errors import InputError
 
 # Products of phenotypes and variants made at a time: 8 MB each in double precision, of which a few are held.
 N_AT_ONCE = 1 << 20
+# Below this the logarithm of a p is taken by itself: what is near the least double loses digits.
+_LEAST_P = 1e-250
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,7 @@ def map_nominal(
     """
     check_windows(windows, phenotypes.values.shape[0], genotypes.values.shape[0])
     is_tested = (windows[:, 0] < windows[:, 1]) & ~phenotypes.is_constant
-    for some in _plan_batches(np.flatnonzero(is_tested), windows, n_at_once):
+    for some in plan_batches(np.flatnonzero(is_tested), windows, n_at_once):
         start, stop = int(windows[some, 0].min()), int(windows[some, 1].max())
         r = phenotypes.values[some] @ genotypes.values[start:stop].T
         places = np.arange(start, stop)
@@ -122,9 +125,23 @@ def make_pairs(
     rest = np.maximum(1.0 - r2, LEAST_REST)
     unit = phenotype_lengths[phenotype] / genotype_lengths[variant]
     spread = np.sqrt(rest / df)
-    return Pairs(
-        phenotype, variant, r, r * unit, spread * unit, r / spread, p_of_r2(r2, df), neg_log10_p_of_r2(r2, df)
-    )
+    p, neg_log10_p = both_p_of_r2(r2, df)
+    return Pairs(phenotype, variant, r, r * unit, spread * unit, r / spread, p, neg_log10_p)
+
+
+def both_p_of_r2(r2: Floats, df: float) -> tuple[Floats, Floats]:
+    """`p_of_r2` and `neg_log10_p_of_r2`; Student's t, which takes most of the time, is evaluated once.
+
+    >>> p, neg_log10_p = both_p_of_r2(np.array([0.0, 0.25, 1.0]), 10.0)
+    >>> p.round(6).tolist(), neg_log10_p.round(3).tolist()
+    ([1.0, 0.097855, 0.0], [0.0, 1.009, 78.877])
+    """
+    p = p_of_r2(r2, df)
+    is_tiny = p < _LEAST_P
+    neg_log10_p = np.maximum(-np.log(np.where(is_tiny, 1.0, p)) / math.log(10.0), 0.0)
+    if is_tiny.any():
+        neg_log10_p[is_tiny] = neg_log10_p_of_r2(r2[is_tiny], df)
+    return p, neg_log10_p
 
 
 def count_alleles(genotypes: Numbers) -> AlleleStatistics:
@@ -170,7 +187,7 @@ def check_windows(windows: Ints, n_phenotypes: int, n_variants: int) -> None:
         )
 
 
-def _plan_batches(phenotypes: Ints, windows: Ints, n_at_once: int) -> Iterator[Ints]:
+def plan_batches(phenotypes: Ints, windows: Ints, n_at_once: int) -> Iterator[Ints]:
     """Phenotypes in turn, as many as have a product with the variants of all their windows that is within bounds."""
     first = 0
     while first < phenotypes.size:

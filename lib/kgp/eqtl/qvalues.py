@@ -32,7 +32,6 @@ class QValues:
         method: how pi0 was estimated: ``smoother`` over all λ, ``fixed`` λ, or ``one``: pi0 is 1, for it could not be
             estimated; q is then Benjamini and Hochberg's.
         lambdas: λ that were used.
-        pi0_of_lambda: estimate at each of them.
         note: why pi0 could not be estimated, a sentence; empty where it was.
     """
 
@@ -40,7 +39,6 @@ class QValues:
     pi0: float
     method: Pi0Method
     lambdas: tuple[float, ...]
-    pi0_of_lambda: tuple[float, ...]
     note: str = ""
 
 
@@ -78,7 +76,7 @@ def estimate_q_values(p: Floats, fixed_lambda: float | None = None) -> QValues:
     if note:
         method, pi0 = "one", 1.0
     pi0 = min(pi0, 1.0)
-    return QValues(adjusted * pi0, pi0, method, lambdas, tuple(estimates.tolist()), note)
+    return QValues(adjusted * pi0, pi0, method, lambdas, note)
 
 
 def adjust_benjamini_hochberg(p: Floats) -> Floats:

@@ -1,0 +1,307 @@
+"""How a mapping is cut into blocks: consecutive phenotypes and the variants of all their windows, a task each.
+
+Blocks are cut by what the set holds and by estimated work, never by the cluster: a run that goes on after another was
+killed has the same blocks, and any number of partitions gives the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgp.genome import ReferenceBuild
+from kgp.io.parts import TablePart
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+# Dosages of a block at most (128 MB in single precision), which bounds a task's memory; one phenotype may have more.
+MAX_VALUES = 1 << 25
+# Work of a block, as estimated: short enough that little is lost by a kill and that cores end at the same time.
+BLOCK_SECONDS = 1.5
+# That of a trans block, which reads and standardises all phenotypes before.
+TRANS_BLOCK_SECONDS = 15.0
+
+# Seconds a phenotype on one core, of the variants in the window of each and the people; see MapMode.
+Estimate = Callable[[Ints, int], Floats]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a phenotype of a set lies.
+
+    Args:
+        contig: of the phenotype.
+        tss: 1-based.
+        phenotype_id: its id.
+        group_id: of the group that it is searched with.
+    """
+
+    contig: str
+    tss: int
+    phenotype_id: str
+    group_id: str
+
+
+@dataclass(frozen=True, eq=False)
+class ContigRows:
+    """What a set has of a contig.
+
+    Args:
+        starts: of its variants, 0-based, ascending.
+        genotypes: parts of `eqtl_genotypes`, in file order.
+        phenotypes: parts of `eqtl_phenotypes`.
+    """
+
+    starts: Ints
+    genotypes: tuple[TablePart, ...]
+    phenotypes: tuple[TablePart, ...]
+
+
+@dataclass(frozen=True)
+class PlannedBlock:
+    """Phenotypes and a stretch of variants that a task maps; small enough to be sent.
+
+    Args:
+        number: place in the order of the mapping's rows, from 0.
+        phenotype_ids: in the order of their groups.
+        group_ids: group of each; equal ones stand together.
+        phenotype_parts: parts of `eqtl_phenotypes` that hold them.
+        genotype_parts: parts of `eqtl_genotypes` that hold the variants.
+        span: stretch of the variants' starts, 0-based half-open.
+        covariates_of: contig whose covariates are taken.
+        is_first: whether no block before has the same phenotypes: they are counted there.
+        seconds: estimated work on one core.
+    """
+
+    number: int
+    phenotype_ids: tuple[str, ...]
+    group_ids: tuple[str, ...]
+    phenotype_parts: tuple[TablePart, ...]
+    genotype_parts: tuple[TablePart, ...]
+    span: tuple[int, int]
+    covariates_of: str
+    is_first: bool
+    seconds: float
+
+    @property
+    def key(self) -> str:
+        """Name of the block's result: another for other phenotypes or variants."""
+        content = json.dumps([self.phenotype_ids, self.group_ids, self.span, self.covariates_of])
+        return f"{self.number:06d}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def order_places(
+    rows: Sequence[Mapping[str, Any]], build: ReferenceBuild, *, is_grouped: bool
+) -> list[Place]:
+    """Phenotypes in the order in which they are mapped: groups by contig and first TSS, within one by TSS and id.
+
+    Args:
+        rows: columns contig, tss, phenotype_id, gene_id and group_id of `eqtl_phenotypes`.
+        build: for the order of the contigs.
+        is_grouped: search the phenotypes of a `group_id`, else of a `gene_id`, as one; otherwise each is its own group.
+    """
+    places = []
+    for row in rows:
+        group = (row["group_id"] or row["gene_id"]) if is_grouped else None
+        places.append(Place(row["contig"], row["tss"], row["phenotype_id"], group or row["phenotype_id"]))
+    first_tss: dict[tuple[str, str], int] = {}
+    for place in places:
+        key = (place.contig, place.group_id)
+        first_tss[key] = min(first_tss.get(key, place.tss), place.tss)
+    return sorted(
+        places,
+        key=lambda p: (
+            build.sort_index(p.contig), p.contig, first_tss[p.contig, p.group_id], p.group_id, p.tss, p.phenotype_id,
+        ),
+    )  # fmt: skip
+
+
+def find_windows(starts: Ints, tss: Ints, window: int) -> Ints:
+    """Phenotypes × 2: the variants (0-based half-open) within `window` bases of each TSS, ends included.
+
+    Args:
+        starts: of the variants, 0-based, ascending.
+        tss: of the phenotypes, 1-based.
+        window: base pairs to each side.
+
+    >>> find_windows(np.array([8, 9, 19, 30]), np.array([15, 100]), 5).tolist()
+    [[1, 3], [4, 4]]
+    """
+    pos = starts + 1
+    return np.column_stack(
+        [np.searchsorted(pos, tss - window, "left"), np.searchsorted(pos, tss + window, "right")]
+    )
+
+
+def plan_cis(
+    places: Sequence[Place],
+    contigs: Mapping[str, ContigRows],
+    window: int,
+    n_samples: int,
+    estimate: Estimate,
+    *,
+    block_seconds: float = BLOCK_SECONDS,
+    max_values: int = MAX_VALUES,
+) -> tuple[list[PlannedBlock], int]:
+    """Cut phenotypes into blocks of consecutive groups with the variants of all their windows.
+
+    Args:
+        places: in the order of `order_places`.
+        contigs: contig → its rows.
+        window: base pairs to each side of the TSS.
+        n_samples: people.
+        estimate: see `Estimate`.
+        block_seconds: estimated work at which a block ends.
+        max_values: most dosages of a block, but for a single group.
+
+    Returns:
+        the blocks, and the number of phenotypes without a variant in their window, which are in none.
+    """
+    blocks: list[PlannedBlock] = []
+    n_without = 0
+    for contig, here in _by_contig(places):
+        rows = contigs[contig]
+        windows = find_windows(rows.starts, np.array([place.tss for place in here], dtype=np.int64), window)
+        seconds = estimate(windows[:, 1] - windows[:, 0], n_samples)
+        mapped = [i for i in range(len(here)) if windows[i, 0] < windows[i, 1]]
+        n_without += len(here) - len(mapped)
+        for members in _cut(here, mapped, windows, seconds, block_seconds, max_values // n_samples):
+            first, last = int(windows[members, 0].min()), int(windows[members, 1].max())
+            span = (int(rows.starts[first]), int(rows.starts[last - 1]) + 1)
+            blocks.append(
+                PlannedBlock(
+                    number=len(blocks),
+                    phenotype_ids=tuple(here[i].phenotype_id for i in members),
+                    group_ids=tuple(here[i].group_id for i in members),
+                    phenotype_parts=rows.phenotypes,
+                    genotype_parts=_parts_in(rows.genotypes, span),
+                    span=span,
+                    covariates_of=contig,
+                    is_first=True,
+                    seconds=float(seconds[members].sum()),
+                )
+            )
+    return blocks, n_without
+
+
+def plan_trans(
+    places: Sequence[Place],
+    contigs: Mapping[str, ContigRows],
+    covariates_differ: bool,
+    n_samples: int,
+    estimate: Estimate,
+    *,
+    block_seconds: float = TRANS_BLOCK_SECONDS,
+    max_values: int = MAX_VALUES,
+) -> list[PlannedBlock]:
+    """Cut the variants of all contigs into stretches, each with all phenotypes.
+
+    Args:
+        places: in the order of `order_places`.
+        contigs: contig → its rows, in karyotype order.
+        covariates_differ: phenotypes of each contig have covariates of their own, and so blocks of their own.
+        n_samples: people.
+        estimate: see `Estimate`.
+        block_seconds: estimated work at which a block ends.
+        max_values: most dosages of a block.
+    """
+    blocks: list[PlannedBlock] = []
+    together = _by_contig(places) if covariates_differ else iter([(places[0].contig, list(places))])
+    for contig, here in together:
+        parts = [part for name in dict.fromkeys(p.contig for p in here) for part in contigs[name].phenotypes]
+        all_of_them = PlannedBlock(
+            number=0,
+            phenotype_ids=tuple(place.phenotype_id for place in here),
+            group_ids=tuple(place.group_id for place in here),
+            phenotype_parts=tuple(parts),
+            genotype_parts=(),
+            span=(0, 0),
+            covariates_of=contig,
+            is_first=True,
+            seconds=0.0,
+        )
+        each = float(estimate(np.ones(len(here), dtype=np.int64), n_samples).sum())
+        n_at_once = max(1, min(max_values // n_samples, int(block_seconds / each)))
+        for rows in contigs.values():
+            for span, n_variants in _cut_variants(rows.starts, n_at_once):
+                blocks.append(
+                    replace(
+                        all_of_them,
+                        number=len(blocks),
+                        genotype_parts=_parts_in(rows.genotypes, span),
+                        span=span,
+                        is_first=not blocks or blocks[-1].covariates_of != contig,
+                        seconds=each * n_variants,
+                    )
+                )
+    return blocks
+
+
+def _by_contig(places: Sequence[Place]) -> Iterator[tuple[str, list[Place]]]:
+    of_contig: dict[str, list[Place]] = {}
+    for place in places:
+        of_contig.setdefault(place.contig, []).append(place)
+    yield from of_contig.items()
+
+
+def _cut(
+    places: Sequence[Place],
+    mapped: Sequence[int],
+    windows: Ints,
+    seconds: Floats,
+    block_seconds: float,
+    max_variants: int,
+) -> Iterator[list[int]]:
+    """Rows of consecutive whole groups, until the work or the variants of all windows are too much for a block."""
+    block: list[int] = []
+    work, start, stop = 0.0, 0, 0
+    for group in _groups(places, mapped):
+        more = float(seconds[group].sum())
+        first, last = int(windows[group, 0].min()), int(windows[group, 1].max())
+        n_variants = max(stop, last) - min(start, first)
+        if block and (work + more > block_seconds or n_variants > max_variants):
+            yield block
+            block = []
+        if not block:
+            work, start, stop = 0.0, first, last
+        block += group
+        work, start, stop = work + more, min(start, first), max(stop, last)
+    if block:
+        yield block
+
+
+def _groups(places: Sequence[Place], mapped: Sequence[int]) -> Iterator[list[int]]:
+    group: list[int] = []
+    for i in mapped:
+        if group and places[i].group_id != places[group[0]].group_id:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def _cut_variants(starts: Ints, n_at_once: int) -> Iterator[tuple[tuple[int, int], int]]:
+    """Spans of about so many variants, and their number; those with the same start stay together."""
+    begin = 0
+    while begin < starts.size:
+        last = int(starts[min(begin + n_at_once, starts.size) - 1])
+        end = int(np.searchsorted(starts, last, "right"))
+        yield (int(starts[begin]), last + 1), end - begin
+        begin = end
+
+
+def _parts_in(parts: Sequence[TablePart], span: tuple[int, int]) -> tuple[TablePart, ...]:
+    """Parts that may hold a variant that starts in a span."""
+    return tuple(
+        part
+        for part in parts
+        if part.starts is None or (part.starts[0] < span[1] and part.starts[1] >= span[0])
+    )
