@@ -293,6 +293,7 @@ def put_rest(lake: Lake, people: Sequence[Mapping[str, Any]]) -> None:
                     "variants: multiallelic": 80, "variants: outside the cis windows": 99, "covariates: constant": 1,
                 },
                 "dropped_samples": {"HG04000": "no genotypes", "HG04001": "no genotypes", "ERR9": "a second run"},
+                "notes": [],
                 "seconds": 2.0, "built_at": _DAY,
             }
         ],

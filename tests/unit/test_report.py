@@ -40,7 +40,8 @@ from kgp.report.thinning import choose_stretches, choose_variants, spread
 from report_lake import CALLSET, HOSTILE, load_row, make_lake, make_people, open_lake, put_callset, put_people
 
 SECTIONS = (
-    "lake", "people", "overlap", "genotypes", "frequencies", "expression", "components", "quality", "eqtl", "loads",
+    "lake", "people", "overlap", "genotypes", "frequencies", "expression", "components", "quality", "eqtl", "mapping",
+    "loads",
     "quarantine", "conflicts",
 )  # fmt: skip
 

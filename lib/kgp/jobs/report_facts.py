@@ -12,6 +12,7 @@ from kgp.io.catalog import Catalog
 from kgp.io.parts import read_part
 from kgp.io.urls import place_of
 from kgp.job import Context
+from kgp.jobs.mapping_facts import MODELS, gather_mapping
 from kgp.jobs.report_expression import count_runs, gather_quality, list_nobody, list_quantifications
 from kgp.jobs.report_genotypes import Callset, compute_components, count_alleles, scan_callset
 from kgp.report.facts import (
@@ -64,6 +65,7 @@ def gather_facts(context: Context, uri: str, n_variants: int) -> Facts:
     computed = sorted(context.fetch(STATISTICS), key=lambda row: str(row["group"]))
     stale = set(find_stale(computed, loads, places, people.values()))
     callsets = _find_callsets(loads, places)
+    matrices = sorted(context.fetch(EQTL_MATRICES), key=lambda row: str(row["name"]))
     genotypes, spectra = _read_callsets(context, callsets, people, computed, stale, n_variants)
     return Facts(
         lake=place_of(uri),
@@ -79,9 +81,8 @@ def gather_facts(context: Context, uri: str, n_variants: int) -> Facts:
         runs=count_runs(runs),
         nobody=list_nobody(runs),
         quality=gather_quality(context.fetch(EXPRESSION_QUALITY), quantifications, people),
-        matrices=tuple(
-            _as_matrix(row) for row in sorted(context.fetch(EQTL_MATRICES), key=lambda r: str(r["name"]))
-        ),
+        matrices=tuple(_as_matrix(row) for row in matrices),
+        mappings=tuple(gather_mapping(context, row, model) for row in matrices for model in MODELS),
         quarantine=_count_quarantine(context),
     )
 

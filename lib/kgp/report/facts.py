@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kgp.report.overlap import Overlap
+
+if TYPE_CHECKING:
+    from kgp.report.facts_mapping import MappingFact
 
 Counts = tuple[int, ...]
 Floats = NDArray[np.float64]
@@ -299,7 +302,7 @@ class MatrixFact:
     name: str
     matrix_id: str
     callset: str
-    dataset: str
+    dataset: str | None
     build: str
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
@@ -338,6 +341,7 @@ class Facts:
     nobody: tuple[NobodyFact, ...]
     quality: tuple[QualityFact, ...]
     matrices: tuple[MatrixFact, ...]
+    mappings: tuple[MappingFact, ...]
     quarantine: tuple[QuarantineFact, ...]
 
 

@@ -9,6 +9,7 @@ from kgp.report.markup import Section, escape
 from kgp.report.sections_expression import describe_components, describe_quality, describe_runs
 from kgp.report.sections_genotypes import describe_frequencies, describe_genotypes
 from kgp.report.sections_lake import describe_lake, describe_loads, describe_quarantine
+from kgp.report.sections_mapping import describe_mappings
 from kgp.report.sections_matrices import describe_matrices
 from kgp.report.sections_people import describe_conflicts, describe_overlap, describe_people
 
@@ -92,18 +93,31 @@ def make_page(facts: Facts) -> str:
         describe_components(facts),
         describe_quality(facts),
         describe_matrices(facts),
+        describe_mappings(facts),
         describe_loads(facts),
         describe_quarantine(facts),
         describe_conflicts(facts),
     ]
-    title = f"kgp: {facts.lake}"
+    return make_html("What is in the lake", facts.lake, facts.version, "kgp report", sections)
+
+
+def make_html(heading: str, lake: str, version: str, command: str, sections: Sequence[Section]) -> str:
+    """Sections as a page that needs nothing else.
+
+    Args:
+        heading: of the page, plain text.
+        lake: what it speaks of.
+        version: of kgp.
+        command: that writes such pages.
+        sections: in order.
+    """
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{MARK}\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n'
-        f"<header><h1>What is in the lake</h1><p><code>{escape(facts.lake)}</code></p>{_contents(sections)}</header>\n"
+        f'<link rel="icon" href="data:,">\n<title>{escape(f"kgp: {lake}")}</title>\n<style>{_STYLE}</style>\n</head>\n'
+        f"<body>\n<header><h1>{escape(heading)}</h1><p><code>{escape(lake)}</code></p>{_contents(sections)}</header>\n"
         f"<main>\n{''.join(map(_section, sections))}</main>\n"
-        f"<footer><p>Written by kgp {escape(facts.version)} (<code>kgp report</code>) from the tables as they were at "
+        f"<footer><p>Written by kgp {escape(version)} (<code>{escape(command)}</code>) from the tables as they were at "
         "the versions named above. The page is complete in itself: it loads nothing.</p></footer>\n</body>\n</html>\n"
     )
 

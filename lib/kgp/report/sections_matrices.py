@@ -33,7 +33,7 @@ def _set(facts: Facts, fact: MatrixFact, name: str) -> list[str]:
     said = (
         f"{count(fact.kept['people'], 'person', 'people')}, {count(fact.kept['phenotypes'], 'phenotype')}, "
         f"{count(fact.kept['variants'], 'variant')} and {count(fact.n_covariates, 'covariate')}, from callset "
-        f"{fact.callset} and dataset {fact.dataset} in {fact.build}, built {fact.built_at:%Y-%m-%d}."
+        f"{fact.callset} and {_phenotypes_of(fact)} in {fact.build}, built {fact.built_at:%Y-%m-%d}."
     )
     figures, rows = [], []
     for kind, dropped in fact.dropped.items():
@@ -63,3 +63,7 @@ def _set(facts: Facts, fact: MatrixFact, name: str) -> list[str]:
     quoted = fact.name.replace("'", "''")
     query = f"SELECT unnest(map_entries(dropped)) AS dropped FROM eqtl_matrices WHERE name = '{quoted}'"
     return [*blocks, source(versions_of(facts, "eqtl_matrices"), fact.load_ids, [query])]
+
+
+def _phenotypes_of(fact: MatrixFact) -> str:
+    return "a file of phenotypes" if fact.dataset is None else f"dataset {fact.dataset}"
