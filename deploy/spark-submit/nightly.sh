@@ -11,7 +11,7 @@
 #   VCFS         VCF files, separated by blanks
 #   MATRIX       expression matrix
 #   OUT          directory for the exported matrices
-#   CALLSET, BUILD, DATASET, UNIT, NAME, COHORT  names and parameters, with defaults below
+#   CALLSET, BUILD, DATASET, UNIT, NAME, COHORT, PERMUTATIONS  names and parameters, with defaults below
 #   MASTER       Spark master (local[*])
 #   SUBMIT_ARGS  more arguments for spark-submit, for example --packages io.projectglow:glow-spark3_2.12:2.0.3
 #   DELTA_ARGS   how Delta, and for a lake on Azure hadoop-azure, get on the class path (--packages …, resolved once by
@@ -22,7 +22,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 : "${LAKE:?where the tables are}" "${PANEL:?population panel}" "${VCFS:?VCF files}" "${MATRIX:?expression matrix}"
 : "${OUT:=./kgp-out}" "${CALLSET:=phase3}" "${BUILD:=GRCh37}" "${DATASET:=E-GEUV-1}" "${UNIT:=rpkm}"
-: "${NAME:=geuvadis}" "${COHORT:=EUR}" "${MASTER:=local[*]}" "${PYTHON:=python3}"
+: "${NAME:=geuvadis}" "${COHORT:=EUR}" "${PERMUTATIONS:=10000}" "${MASTER:=local[*]}" "${PYTHON:=python3}"
 packages=io.delta:delta-spark_2.12:3.3.2
 case $LAKE in az://* | abfs*://* | wasb*://*) packages+=,org.apache.hadoop:hadoop-azure:3.3.4 ;; esac
 : "${DELTA_ARGS:=--packages $packages}" "${SUBMIT_ARGS:=}" "${SOURCE:=}" "${MIRROR:=./mirror}"
@@ -53,7 +53,9 @@ submit load_samples --panel "$PANEL"
 submit load_variants --callset "$CALLSET" --build "$BUILD" "${vcfs[@]}"
 submit load_expression --dataset "$DATASET" --build "$BUILD" --unit "$UNIT" --matrix "$MATRIX"
 submit build_eqtl_matrices --name "$NAME" --callset "$CALLSET" --dataset "$DATASET" --cohort "$COHORT"
+submit map_eqtl --name "$NAME" --mode permute --permutations "$PERMUTATIONS"
 submit export_eqtl --name "$NAME" --format tensorqtl --out "$OUT/tensorqtl"
 submit export_eqtl --name "$NAME" --format fastqtl --out "$OUT/fastqtl"
 submit compute_quality --dataset "$DATASET"
+submit vacuum_lake
 submit write_report --out "$OUT/report.html"

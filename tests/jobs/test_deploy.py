@@ -38,6 +38,10 @@ def test_bundle_runs_every_job_in_an_order_that_works(root: Path) -> None:
         "list_cohort",
         "load_runs",
         "load_covariates",
+        "check_samples",
+        "compute_kinship",
+        "show_eqtl",
+        "list_top",
     }
     assert set(_JOBS) - set(keys) <= needs_not, "what a night needs not"
     seen: set[str] = set()
@@ -96,6 +100,7 @@ def test_nightly_run_through_spark_submit(root: Path, bundled: Path, tmp_path: P
         "PANEL": str(bundled / "samples.panel"),
         "VCFS": str(small),
         "MATRIX": str(bundled / "genes.50percent.chr22.bed.gz"),
+        "PERMUTATIONS": "100",
         "DELTA_ARGS": f"--jars {','.join(map(str, find_jars()))}",
         "SUBMIT_ARGS": "--conf spark.ui.enabled=false --driver-java-options -XX:TieredStopAtLevel=1",
     }
@@ -106,5 +111,8 @@ def test_nightly_run_through_spark_submit(root: Path, bundled: Path, tmp_path: P
     with gzip.open(small, "rt") as text:
         n_records = sum(not line.startswith("#") for line in text)
     assert DeltaTable(str(lake / "variants")).count() == n_records
+    (mapped,) = DeltaTable(str(lake / "eqtl_maps")).to_pyarrow_table().to_pylist()
+    assert (mapped["mode"], mapped["n_samples"]) == ("permute", 358)
+    assert DeltaTable(str(lake / "eqtl_top")).count() == mapped["n_phenotypes"] > 0
     assert (tmp_path / "out/fastqtl/genotypes.vcf.gz.tbi").is_file()
     assert (tmp_path / "out/tensorqtl/covariates.txt").is_file()
