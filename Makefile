@@ -44,6 +44,8 @@ bench: setup-dev ## how fast VCFs and matrices are loaded and a mirror kept: doc
 	@$(bin)/python tests/benchmarks/bench.py --out docs $(BENCH)
 	@$(bin)/python tests/benchmarks/mirror.py --out docs
 	@$(bin)/python tests/benchmarks/expression.py --out docs
+	@$(bin)/python tests/benchmarks/matrices.py --out docs
+	@$(bin)/python tests/benchmarks/subset.py --out docs
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf demo-lake demo-out build dist spark-warehouse metastore_db derby.log htmlcov .coverage
