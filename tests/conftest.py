@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from lacking import lacking
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
+# Timings are no tests: a busy machine is no reason to fail.
+settings.register_profile("kgp", deadline=None)
+settings.load_profile("kgp")
+
 # executable → Debian package
 TOOLS = {
     "bcftools": "bcftools",
@@ -33,6 +38,7 @@ TOOLS = {
     "chromedriver": "chromium-driver",
     "java": "openjdk-17-jre-headless",
     "QTLtools": "qtltools",
+    "Rscript": "r-base-core",
     "tabix": "tabix",
 }
 

@@ -336,3 +336,21 @@ def test_a_region_is_read_as_it_is_written(contig: str, start: int, length: int)
 
 def test_literal_types_name_what_is_built() -> None:
     assert typing.get_args(params.Reader) == ("auto", "builtin", "glow")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("min_count", float("nan"), r"--min-count: nan is out of range\. Give 0 or more"),
+        ("min_expression", float("inf"), r"--min-expression: inf is no threshold"),
+        (
+            "cis_window",
+            2**63 - 1,
+            r"--cis-window: 9223372036854775807 is out of range\. Give at most 1,000,000,000",
+        ),
+        ("prune_max_r2", 1.0, r"--prune-max-r2: 1 is out of range\. Give a number from 0, below 1"),
+    ],
+)
+def test_a_number_that_makes_no_set_is_refused(base: Config, option: str, value: float, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        base.params(EqtlBuild, {**MATRICES, option: value})

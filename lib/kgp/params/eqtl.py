@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -22,6 +23,9 @@ ComponentsFrom = Literal["all", "other-contigs"]
 FewContigs = Literal["refuse", "allow"]
 Kinship = Literal["none", "king"]
 Swaps = Literal["stop", "report", "skip"]
+
+# Longer than any contig, in bases.
+MAX_WINDOW = 1_000_000_000
 
 INDICATORS = ("sex", "population", "superpopulation")
 
@@ -125,8 +129,24 @@ class EqtlBuild:
         for name, most in _FRACTIONS.items():
             check_fraction(getattr(self, name), _flag(name), most=most)
         for name in _NOT_NEGATIVE:
-            if (number := getattr(self, name)) is not None and number < 0:
+            if (number := getattr(self, name)) is not None and not 0 <= number < math.inf:
                 raise UsageError(f"{number} is out of range.", where=_flag(name), mend="Give 0 or more.")
+        if not math.isfinite(self.min_expression):
+            raise UsageError(
+                f"{self.min_expression} is no threshold.", where="--min-expression", mend="Give a number."
+            )
+        if self.cis_window > MAX_WINDOW:
+            raise UsageError(
+                f"{self.cis_window} is out of range.",
+                where="--cis-window",
+                mend=f"Give at most {MAX_WINDOW:,}: no contig is longer.",
+            )
+        if self.prune_max_r2 >= 1:
+            raise UsageError(
+                f"{self.prune_max_r2:g} is out of range.",
+                where="--prune-max-r2",
+                mend="Give a number from 0, below 1.",
+            )
         if self.prune_window < 2 or not 1 <= self.prune_step <= self.prune_window:
             raise UsageError(
                 f"A window of {self.prune_window} variants can't move by {self.prune_step}.",
