@@ -222,10 +222,10 @@ genes where not all are taken.
 - *told*: repeats in which a verdict was given at all: there were 25 loci, and 80 % of swaps would be found;
 - *exactly right*: repeats in which the runs of others, and no more, were called so;
 - *found*: of all runs of others in all repeats, those that were called so, and *named* those with the right person;
-- *false*: runs that were called another's and are not. Fewer than all genes are taken out of the same 608, so the same
-  odd run (NA20512, HG00171) may be counted in several repeats.
+- *false*: runs that were called another's and are not.
 
-Residuals of 53 covariates in 358 people leave little of a run that has a component to itself: such runs are missed.
+What is missed are runs of odd expression (HG00171, NA11829, NA12058), which hardly fit their own person either, and
+where 53 covariates were taken out of 358 people, runs that have a component nearly to themselves.
 
 """
 

@@ -30,8 +30,9 @@ from kgp.jobs import build_eqtl_matrices
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 from kgp.jobs.compute_kinship import COMPUTE_KINSHIP
 from kgp.jobs.load_covariates import LOAD_COVARIATES
+from kgp.jobs.map_eqtl import MAP_EQTL
 from kgp.jobs.vacuum_lake import VACUUM_LAKE
-from kgp.params import EqtlBuild, LoadCovariates, SamplesKinship, Vacuum
+from kgp.params import EqtlBuild, EqtlMap, LoadCovariates, SamplesKinship, Vacuum
 from matrix_world import (
     CALLSET,
     DATASET,
@@ -711,3 +712,19 @@ def test_values_are_in_the_sets_order(lake: Lake, world: World, build: Callable[
         by_run = {cell["run_id"]: cell["value"] for cell in of_gene}
         assert phenotype["values"] == [by_run[run_id] for run_id in row["run_ids"]]
         assert [world.runs[run_id] for run_id in row["run_ids"]] == row["sample_ids"]
+
+
+def test_mappings_of_a_set_that_was_replaced_go_with_it(
+    lake: Lake, run: Callable[..., Report], build: Callable[..., Report]
+) -> None:
+    build(name="a", cis_window=WINDOW)
+    build(name="b", cis_window=WINDOW)
+    for name in ("a", "b"):
+        run(MAP_EQTL, EqtlMap, name=name, mode="nominal")
+        run(MAP_EQTL, EqtlMap, name=name, mode="permute", permutations=20)
+    before = {row["name"]: row["matrix_id"] for row in lake.fetch(t.EQTL_MAPS).to_pylist()}
+    assert set(before) == {"a", "b"}
+    build(name="a", cis_window=WINDOW, min_maf=0.2, replace=True)
+    for table in (t.EQTL_MAPS, t.EQTL_NOMINAL, t.EQTL_TOP):
+        everything = lake.fetch_all(table)["matrix_id"].to_pylist()
+        assert set(everything) == {before["b"]}, table.name

@@ -32,9 +32,15 @@ from kgp.tables import (
     COVARIATES,
     EQTL_COVARIATES,
     EQTL_GENOTYPES,
+    EQTL_INDEPENDENT,
+    EQTL_INTERACTION,
+    EQTL_MAPS,
     EQTL_MATCHES,
     EQTL_MATRICES,
+    EQTL_NOMINAL,
     EQTL_PHENOTYPES,
+    EQTL_TOP,
+    EQTL_TRANS,
     EXPRESSION,
     KINSHIP,
     KINSHIP_RUNS,
@@ -221,7 +227,16 @@ def _write(
     }
     # The ledger's row makes the set visible; where it replaces one of that name, the old rows become debris.
     context.put(EQTL_MATRICES, [row], in_list("name", [params.name]))
+    _forget_mappings(context)
     context.remove_debris()
+
+
+def _forget_mappings(context: Context) -> None:
+    """Remove mappings of sets that are no more from the ledger; their rows become debris, too."""
+    known = {row["matrix_id"] for row in context.fetch(EQTL_MATRICES, ["matrix_id"])}
+    mapped = {row["matrix_id"] for row in context.fetch(EQTL_MAPS, ["matrix_id"])}
+    if gone := sorted(mapped - known):
+        context.put(EQTL_MAPS, [], in_list("matrix_id", gone))
 
 
 def _check_complete(context: Context, plan: MatrixPlan, built: BuiltSet) -> None:
@@ -285,6 +300,18 @@ BUILD_EQTL_MATRICES = Job(
         EXPRESSION,
         COVARIATES,
     ),
-    writes=(EQTL_PHENOTYPES, EQTL_GENOTYPES, EQTL_COVARIATES, EQTL_MATCHES, EQTL_MATRICES),
+    writes=(
+        EQTL_PHENOTYPES,
+        EQTL_GENOTYPES,
+        EQTL_COVARIATES,
+        EQTL_MATCHES,
+        EQTL_MATRICES,
+        EQTL_NOMINAL,
+        EQTL_TOP,
+        EQTL_INDEPENDENT,
+        EQTL_INTERACTION,
+        EQTL_TRANS,
+        EQTL_MAPS,
+    ),
     run=run,
 )

@@ -8,6 +8,9 @@ from typing import Literal
 from kgp.errors import UsageError
 from kgp.params.declare import check_fraction, option
 
+# Philox, which draws the permutations, takes keys of 128 bits.
+_SEEDS = 1 << 128
+
 Mode = Literal["nominal", "permute", "independent", "interaction", "trans"]
 MapModel = Literal["fastqtl", "qtltools"]
 
@@ -73,6 +76,8 @@ class EqtlMap:
                 raise UsageError(
                     f"{number} is out of range.", where="--" + name.replace("_", "-"), mend="Give 0 or more."
                 )
+        if self.seed >= _SEEDS:
+            raise UsageError(f"{self.seed} is too large.", where="--seed", mend="Give a number below 2^128.")
         if (self.interaction is not None) != (self.mode == "interaction"):
             raise UsageError(
                 "A covariate is what interactions are with.",
