@@ -427,10 +427,10 @@ _ALL = (
     Term(
         "match_score",
         DOUBLE,
-        "How well the run's expression fits the genotypes of the person it is said to be of.",
+        "log10 likelihood of the run's expression given the stated person's genotypes, by that given average ones.",
     ),
     Term("best_sample_id", STRING, "Person of the callset whose genotypes the run's expression fits best."),
-    Term("best_score", DOUBLE, "How well it fits that person's genotypes."),
+    Term("best_score", DOUBLE, "The same of that person's genotypes; 0 where nothing can be told."),
     Term(
         "n_loci",
         INT,
