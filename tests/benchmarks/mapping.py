@@ -77,6 +77,9 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         "permutations": options.permutations,
     }
     own = {cores: run_apart(work / "lake", cores, options) for cores in (1, 2)}
+    for mode in ("permute", "permute, fastqtl"):
+        is_same = own[1][mode]["figures"] == own[2][mode]["figures"]
+        _demand(is_same, f"{mode} finds other figures on two cores than on one")
     result["kgp"] = {f"{cores} cores": one for cores, one in own.items()}
     result["1 to 2 cores"] = {
         mode: own[1][mode]["seconds"] / own[2][mode]["seconds"] for mode in ("nominal", "permute")
@@ -283,7 +286,9 @@ def compare(best: pd.DataFrame, told: pd.DataFrame, variant: str, n_permutations
     _demand(bool((differs[~is_same] < 1e-3).all()), "another best variant that is not as good")
     _demand(bool((differs < 1e-2).all()), "p of the best variant differs")
     alike = float(np.corrcoef(own["p_beta"], told["p_beta"])[0, 1])
-    _demand(alike > (0.999 if n_permutations >= 1000 else 0.99), f"beta p's correlate with {alike} only")
+    # Two runs of the same tool with 1,000 permutations are alike to 0.999 over all genes, with fewer to less.
+    least = 0.95 if n_permutations < 1000 else 0.999 if len(told) > 100 else 0.995
+    _demand(alike > least, f"beta p's correlate with {alike} only")
     return {
         "genes compared": len(told),
         "correlation of p_beta": alike,

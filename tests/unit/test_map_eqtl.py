@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -506,6 +509,37 @@ def test_blocks_and_files_change_no_row(tmp_path, monkeypatch):
     assert report.details["blocks"] >= 6
     one, many = (read_rows(tmp_path / name, t.EQTL_TOP) for name in ("one", "many"))
     assert one.equals(many)
+
+
+# A process with so many threads of BLAS maps a lake.
+THREADS = """
+import sys
+from map_sets import map_set
+map_set(sys.argv[1], mode="permute")
+map_set(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_threads_change_no_bit(tmp_path, root):
+    """A product or a QR that is shared among threads is rounded otherwise than by one."""
+    covariates = np.random.default_rng(6).normal(size=(358, 53))
+    found = []
+    for threads in ("1", "2", "4"):
+        lake = tmp_path / threads
+        make_set(n_samples=358, n_variants=2000, n_phenotypes=30, covariates=covariates).write(lake)
+        environ = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": threads,
+            "PYTHONPATH": f"{root / 'tests'}:{root / 'lib'}",
+        }
+        subprocess.run(
+            [sys.executable, "-c", THREADS, str(lake)], env=environ, check=True, capture_output=True
+        )
+        found.append([read_rows(lake, table) for table in (t.EQTL_TOP, t.EQTL_NOMINAL)])
+    assert found[0][1].num_rows > 500
+    for other in found[1:]:
+        assert [one.equals(two) for one, two in zip(found[0], other, strict=True)] == [True, True]
 
 
 def test_progress_tells_blocks_and_phenotypes(tmp_path, monkeypatch):

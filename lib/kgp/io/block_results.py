@@ -92,8 +92,11 @@ class BlockResults:
         _remove(f"{self.url}/{key}{_ENDING}")
 
     def remove(self) -> None:
-        """Remove all results of the mapping."""
+        """Remove all results of the mapping; of the last one on a disk the directory of all, too."""
         _remove(self.url)
+        if is_local(self.root):
+            with contextlib.suppress(OSError):  # others are there, or it is gone already
+                os.rmdir(_files(self.root)[1])
 
     @property
     def matrix_id(self) -> str | None:

@@ -24,7 +24,7 @@ from kgp.jobs.map_nominal import prepare_nominal
 from kgp.jobs.map_permute import prepare_permute
 from kgp.jobs.map_plan import describe_map, name_map, resolve_contigs, resolve_window
 from kgp.jobs.map_read import BlockSource, SetDesign, make_designs
-from kgp.jobs.map_run import BlockTask, MappedBlocks, remove_left, run_blocks, write_rows
+from kgp.jobs.map_run import BlockTask, MappedBlocks, on_one_core, remove_left, run_blocks, write_rows
 from kgp.jobs.map_trans import prepare_trans
 from kgp.jobs.matrix_lookup import find_set
 from kgp.params import EqtlMap
@@ -55,6 +55,11 @@ _PREPARE: dict[str, Callable[[Context, Mapping[str, Any], EqtlMap], MapMode]] = 
 
 def run(context: Context, params: EqtlMap) -> Report:
     """Map what is not mapped yet; all rows appear at once, when the ledger names them."""
+    with on_one_core():
+        return _run(context, params)
+
+
+def _run(context: Context, params: EqtlMap) -> Report:
     matrix_set = find_set(context, params.name)
     matrix_id, build = matrix_set["matrix_id"], get_build(matrix_set["build"])
     mode = _PREPARE[params.mode](context, matrix_set, params)

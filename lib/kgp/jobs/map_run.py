@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -51,8 +51,8 @@ class BlockTask:
     root: str
 
     def __call__(self, planned: PlannedBlock) -> None:
-        """Map the block, on one core: with more threads BLAS rounds otherwise, and each core has a task."""
-        with _find_libraries().limit(limits=1):
+        """Map the block."""
+        with on_one_core():
             self._map(planned)
 
     def _map(self, planned: PlannedBlock) -> None:
@@ -72,6 +72,13 @@ class BlockTask:
             "files": files,
         }
         self.results.write(planned.key, rows, facts)
+
+
+@contextlib.contextmanager
+def on_one_core() -> Iterator[None]:
+    """Let BLAS use one thread: with another number it rounds otherwise, and each core has a task of its own."""
+    with _find_libraries().limit(limits=1):
+        yield
 
 
 @lru_cache(maxsize=1)
