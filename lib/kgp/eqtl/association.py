@@ -6,20 +6,18 @@ double precision.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from kgp.eqtl.beta_approximation import LEAST_REST, neg_log10_p_of_r2, p_of_r2
+from kgp.eqtl.beta_approximation import LEAST_REST
 from kgp.eqtl.design import Design, Floats, Ints, Numbers, Standardised
+from kgp.eqtl.student_t import both_p_of_r2
 from kgp.errors import InputError
 
 # Products of phenotypes and variants made at a time: 8 MB each in double precision, of which a few are held.
 N_AT_ONCE = 1 << 20
-# Below this the logarithm of a p is taken by itself: what is near the least double loses digits.
-_LEAST_P = 1e-250
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,21 +125,6 @@ def make_pairs(
     spread = np.sqrt(rest / df)
     p, neg_log10_p = both_p_of_r2(r2, df)
     return Pairs(phenotype, variant, r, r * unit, spread * unit, r / spread, p, neg_log10_p)
-
-
-def both_p_of_r2(r2: Floats, df: float) -> tuple[Floats, Floats]:
-    """`p_of_r2` and `neg_log10_p_of_r2`; Student's t, which takes most of the time, is evaluated once.
-
-    >>> p, neg_log10_p = both_p_of_r2(np.array([0.0, 0.25, 1.0]), 10.0)
-    >>> p.round(6).tolist(), neg_log10_p.round(3).tolist()
-    ([1.0, 0.097855, 0.0], [0.0, 1.009, 78.877])
-    """
-    p = p_of_r2(r2, df)
-    is_tiny = p < _LEAST_P
-    neg_log10_p = np.maximum(-np.log(np.where(is_tiny, 1.0, p)) / math.log(10.0), 0.0)
-    if is_tiny.any():
-        neg_log10_p[is_tiny] = neg_log10_p_of_r2(r2[is_tiny], df)
-    return p, neg_log10_p
 
 
 def count_alleles(genotypes: Numbers) -> AlleleStatistics:

@@ -59,7 +59,7 @@ class BetaFit:
 
     def neg_log10_p(self, r2: float) -> float:
         """−log10 of `p_value`, exact where that is too small for a double."""
-        log_p = _log_p_of_r2(np.array([r2]), self.df)
+        log_p = log_p_of_r2(np.array([r2]), self.df)
         return float(-_log_lower_tail(self.shape1, self.shape2, log_p)[0] / math.log(10.0))
 
 
@@ -83,7 +83,18 @@ def neg_log10_p_of_r2(r2: Floats, df: float) -> Floats:
     >>> neg_log10_p_of_r2(np.array([0.0, 0.25, 1.0]), 1000.0).round(3).tolist()
     [0.0, 63.768, 7828.378]
     """
-    return np.asarray(-_log_p_of_r2(r2, df) / math.log(10.0)) + 0.0
+    return np.asarray(-log_p_of_r2(r2, df) / math.log(10.0)) + 0.0
+
+
+def log_p_of_r2(r2: Floats, df: float) -> Floats:
+    """Natural logarithm of `p_of_r2`, exact however small the p is."""
+    p = p_of_r2(r2, df)
+    is_tiny = p < _LEAST_TAIL
+    log_p = np.log(np.where(is_tiny, 1.0, p))
+    if is_tiny.any():
+        rest = np.maximum(1.0 - r2[is_tiny], LEAST_REST)
+        log_p[is_tiny] = _log_by_fraction(df / 2.0, 0.5, rest, np.log(rest))
+    return np.asarray(np.minimum(log_p, 0.0))
 
 
 def fit_beta(r2_permuted: Floats, df: float) -> BetaFit:
@@ -125,7 +136,7 @@ def _find_effective_df(r2: Floats, df: float) -> float:
     interpolate, nodes = _interpolation(r2)
 
     def miss(log_df: float) -> float:
-        log_p = interpolate @ _log_p_of_r2(nodes, math.exp(log_df))
+        log_p = interpolate @ log_p_of_r2(nodes, math.exp(log_df))
         shape1, _ = _moments(np.exp(np.minimum(log_p, 0.0)))
         return math.log(shape1) if shape1 > 0.0 else math.nan
 
@@ -194,17 +205,6 @@ def _maximise_likelihood(
         if is_settled:
             return float(shapes[0]), float(shapes[1])
     return None
-
-
-def _log_p_of_r2(r2: Floats, df: float) -> Floats:
-    """Natural logarithm of the two-sided p."""
-    p = p_of_r2(r2, df)
-    is_tiny = p < _LEAST_TAIL
-    log_p = np.log(np.where(is_tiny, 1.0, p))
-    if is_tiny.any():
-        rest = np.maximum(1.0 - r2[is_tiny], LEAST_REST)
-        log_p[is_tiny] = _log_by_fraction(df / 2.0, 0.5, rest, np.log(rest))
-    return np.asarray(np.minimum(log_p, 0.0))
 
 
 def _log_lower_tail(a: float, b: float, log_x: Floats) -> Floats:

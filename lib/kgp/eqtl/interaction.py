@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kgp.eqtl.association import N_AT_ONCE, both_p_of_r2, check_windows, plan_batches
+from kgp.eqtl.association import N_AT_ONCE, check_windows, plan_batches
 from kgp.eqtl.beta_approximation import LEAST_REST
 from kgp.eqtl.design import Floats, Ints
 from kgp.eqtl.interaction_design import InteractingGenotypes, InteractingPhenotypes, Interaction
+from kgp.eqtl.student_t import both_p_of_r2
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,8 +30,10 @@ from kgp.io.storage import create_file, explained, open_binary, remove_file
 from kgp.io.tasks import Item
 from kgp.table import Table
 
-# Rows of a row group: small enough that a search by place reads little, large enough to compress.
+# Rows of a row group: small enough that a search by place reads little, large enough to compress. Rows with a list,
+# which has an item for each person, are the long ones.
 ROW_GROUP_ROWS = 10_000
+SHORT_ROW_GROUP_ROWS = 100_000
 # What waits to be written, of all files together; beyond it, row groups get shorter.
 PENDING_BYTES = 128 << 20
 # Files that are open at the same time. Rows in order need one; a file of a contig that comes back later is another one.
@@ -112,8 +114,14 @@ class TableWriter:
         url = f"{self._root}/{path}"
         sink = create_file(url)
         columns = [name for name in table.columns if name not in table.partition_by]
-        schema = pa.schema([pa.field(name, table.arrow_schema.field(name).type) for name in columns])
+        schema = pa.schema([_field(table, name) for name in columns])
         return _OpenFile(path, url, values, table, schema, sink, ParquetFile(sink, schema))
+
+
+def _field(table: Table, name: str) -> pa.Field:
+    """A column as the files have it: one that is never null needs no levels that say so; lists keep theirs."""
+    kind = table.arrow_schema.field(name).type
+    return pa.field(name, kind, nullable=pa.types.is_nested(kind) or name not in table.required)
 
 
 @dataclass
@@ -131,11 +139,16 @@ class _OpenFile:
     n_pending: int = 0
     n_bytes: int = 0
 
+    @property
+    def row_group_rows(self) -> int:
+        has_list = any(pa.types.is_list(kind) for kind in self.schema.types)
+        return ROW_GROUP_ROWS if has_list else SHORT_ROW_GROUP_ROWS
+
     def add(self, rows: pa.Table) -> None:
         self.pending.append(rows)
         self.n_pending += rows.num_rows
         self.n_bytes += rows.nbytes
-        while self.n_pending >= ROW_GROUP_ROWS:
+        while self.n_pending >= self.row_group_rows:
             self.flush()
 
     def finish(self) -> None:
@@ -148,7 +161,7 @@ class _OpenFile:
     def flush(self) -> None:
         """Check and write one row group."""
         rows = pa.concat_tables(self.pending)
-        group, rest = rows.slice(0, ROW_GROUP_ROWS), rows.slice(ROW_GROUP_ROWS)
+        group, rest = rows.slice(0, self.row_group_rows), rows.slice(self.row_group_rows)
         check_rows(group, self.table)
         with explained(self.url):
             self.parquet.write(group.select(self.schema.names).cast(self.schema))

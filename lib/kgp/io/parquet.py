@@ -22,7 +22,9 @@ _COLUMN = "dosages"
 _MAGIC = b"PAR1"
 # Columns whose values rarely repeat: a dictionary of them costs time and is given up in the end.
 _WITHOUT_DICTIONARY = (
-    "start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p", "offset", "line", "value"
+    "start", "end", "record_id", "variant_id", "vcf_id", "rsid", "calls", "af", "hwe_p", "offset", "line", "value",
+    "tss_distance", "slope", "slope_se", "t_statistic", "p_value", "neg_log10_p", "slope_i", "slope_i_se", "p_value_i",
+    "slope_gi", "slope_gi_se", "p_value_gi", "neg_log10_p_gi",
 )  # fmt: skip
 # Lines that were rejected may be very long, and pyarrow would keep several copies of the least and of the greatest.
 _WITHOUT_STATISTICS = "line"

@@ -49,11 +49,11 @@ def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind == DOUBLE:
         return struct.unpack_from("<d", data, at)[0], at + 8
     if kind == BINARY:
-        size, at = _read_varint(data, at)
+        size, at = read_varint(data, at)
         return data[at : at + size], at + size
     if kind in (LIST, SET):
         head = data[at]
-        size, at = (head >> 4, at + 1) if head >> 4 < 15 else _read_varint(data, at + 1)
+        size, at = (head >> 4, at + 1) if head >> 4 < 15 else read_varint(data, at + 1)
         values = []
         for _ in range(size):
             value, at = _read_value(data, at, head & 15)
@@ -64,7 +64,8 @@ def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
     raise ValueError(f"wire type {kind} at byte {at}")
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number whose bytes begin at `at`, seven bits each, and the position behind it."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -76,7 +77,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _read_zigzag(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _read_varint(data, at)
+    value, at = read_varint(data, at)
     return (value >> 1) ^ -(value & 1), at
 
 
