@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 bin := .venv/bin
 pytest := $(bin)/python -m pytest
 
-.PHONY: help setup setup-dev demo test lint test-unit test-slow lock docs bench clean
+.PHONY: help setup setup-dev demo test lint test-unit test-slow lock docs bench bench-eqtl clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,10 +40,14 @@ lock: ## write the lock files anew from pyproject.toml (needs uv)
 docs: setup ## write docs/TABLES.md, the table dictionary, from the declarations in lib/kgp/tables
 	@$(bin)/python -m kgp.tabledocs docs/TABLES.md
 
-bench: setup-dev ## how fast VCFs and matrices are loaded and a mirror kept: docs/BENCHMARKS.md (about 30 minutes)
+bench: setup-dev ## how fast VCFs and matrices are loaded, a mirror kept, eQTLs mapped: docs/BENCHMARKS.md (45 minutes)
 	@$(bin)/python tests/benchmarks/bench.py --out docs $(BENCH)
 	@$(bin)/python tests/benchmarks/mirror.py --out docs
 	@$(bin)/python tests/benchmarks/expression.py --out docs
+	@$(MAKE) bench-eqtl
+
+bench-eqtl: setup-dev ## of these, how fast matrices are made and eQTLs mapped: docs/benchmarks/eqtl.md (15 minutes)
+	@$(bin)/python tests/benchmarks/mapping.py --out docs
 	@$(bin)/python tests/benchmarks/matrices.py --out docs
 	@$(bin)/python tests/benchmarks/subset.py --out docs
 

@@ -212,8 +212,10 @@ def read_real_set(vcf: Path, bed: Path, covariates: Path | np.ndarray, **given: 
 
 def make_params(uri: Path | str = "lake", **options: Any) -> EqtlMap:
     """The defaults of the job but these, and few permutations."""
-    given = {"name": "made", "mode": "nominal", "permutations": 100, **options}
-    return _config(str(uri)).params(EqtlMap, given)
+    values = _config(str(uri)).values
+    # As a configuration has it: on the command line only the modes that permute take the option.
+    config = Config({**values, "eqtl_map": {**values["eqtl_map"], "permutations": 100}})
+    return config.params(EqtlMap, {"name": "made", "mode": "nominal", **options})
 
 
 def map_set(uri: Path | str, *, said: io.StringIO | None = None, **options: Any) -> Report:

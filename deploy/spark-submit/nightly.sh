@@ -52,7 +52,8 @@ if [ -n "$SOURCE" ]; then submit sync_files --to "$MIRROR" "$SOURCE"; fi
 submit load_samples --panel "$PANEL"
 submit load_variants --callset "$CALLSET" --build "$BUILD" "${vcfs[@]}"
 submit load_expression --dataset "$DATASET" --build "$BUILD" --unit "$UNIT" --matrix "$MATRIX"
-submit build_eqtl_matrices --name "$NAME" --callset "$CALLSET" --dataset "$DATASET" --cohort "$COHORT"
+# New data makes another set: tonight's takes the place of the last one of that name.
+submit build_eqtl_matrices --name "$NAME" --callset "$CALLSET" --dataset "$DATASET" --cohort "$COHORT" --replace
 submit map_eqtl --name "$NAME" --mode permute --permutations "$PERMUTATIONS"
 submit export_eqtl --name "$NAME" --format tensorqtl --out "$OUT/tensorqtl"
 submit export_eqtl --name "$NAME" --format fastqtl --out "$OUT/fastqtl"

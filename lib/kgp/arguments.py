@@ -100,7 +100,7 @@ JOB_COMMANDS = (
     JobCommand(("eqtl", "build"), EqtlBuild, "kgp.jobs.build_eqtl_matrices:BUILD_EQTL_MATRICES",
                "a matrix set: genotypes, phenotypes and covariates of the same people in the same order"),
     JobCommand(("eqtl", "map"), EqtlMap, "kgp.jobs.map_eqtl:MAP_EQTL",
-               "eQTLs of a matrix set: all pairs, best pairs by permutation, independent signals, interactions, trans"),
+               "eQTLs of a matrix set: all pairs, best by permutation, signals, credible sets, interactions, trans"),
     JobCommand(("eqtl", "show"), EqtlShow, "kgp.jobs.show_eqtl:SHOW_EQTL",
                "what mapping found: figures of a set, or the locus of one gene"),
     JobCommand(("eqtl", "top"), EqtlTop, "kgp.jobs.list_top:LIST_TOP",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from kgp.arguments import JOB_COMMANDS, JobCommand, Parser, add_common, add_params, given_params, parse
 from kgp.config import Config, load_config
 from kgp.errors import KgpError, UsageError, scrub
-from kgp.io.output import align, print_json, print_text
+from kgp.io.output import align, list_values, print_json, print_text
 
 if TYPE_CHECKING:
     from kgp.job import Job, Progress, Report
@@ -321,7 +321,7 @@ def _print_report(report: Report, arguments: argparse.Namespace) -> int:
     lines = [f"{report.job}: {report.summary} ({report.seconds:.1f} s)"]
     width = max((len(name) for name in (*report.rows, *report.details)), default=0)
     lines += [f"  {name:<{width}}  {n:,} rows" for name, n in report.rows.items()]
-    lines += [f"  {name:<{width}}  {value}" for name, value in report.details.items()]
+    lines += list_values(report.details, width=width)
     lines += [f"  note: {note}" for note in report.notes]
     print_text("\n".join(lines) + "\n")
     return 0

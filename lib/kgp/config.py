@@ -10,6 +10,7 @@ below the section of the job: whatever is said of an option itself counts.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import typing
 from collections.abc import Mapping
@@ -65,7 +66,13 @@ class Config:
                 for f in missing
             )
             raise UsageError(f"Not given: {flags}.", mend="See --help.")
-        known = {f.name: _cast(values[f.name], hints[f.name], f"{section}.{f.name}") for f in fields}
+        known: dict[str, Any] = {
+            f.name: _cast(values[f.name], hints[f.name], f"{section}.{f.name}") for f in fields
+        }
+        if "asked" in inspect.signature(kind).parameters:
+            # Without presets the section holds the defaults, which nobody asked for.
+            said = self.values.get(section, {}) if getattr(kind, "preset", None) is not None else {}
+            known["asked"] = frozenset({*said, *(k for k, v in (given or {}).items() if v is not None)})
         return kind(**known)
 
     def _preset(self, kind: type[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,23 +10,22 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
-import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from deltalake.transaction import AddAction
 
 from kgp import errors
 from kgp.config import Config
-from kgp.errors import ContractError, KgpError, scrub
+from kgp.errors import ContractError, KgpError
 from kgp.io.delta import Lake
 from kgp.io.history import find_version, read_past_rows
-from kgp.io.parts import TARGET_ROWS, TablePart
+from kgp.io.part_plans import PartsWanted
+from kgp.io.parts import TablePart
 from kgp.io.place import explain_storage, learn_credentials
+from kgp.io.progress import Progress
 from kgp.io.tasks import SplitRows
 from kgp.io.vacuum import Vacuumed
 from kgp.params import SessionParams
@@ -35,6 +34,8 @@ from kgp.table import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["Context", "Job", "Progress", "Report", "find_own_error", "run_job"]
 
 P = TypeVar("P")
 
@@ -68,77 +69,6 @@ class Report:
         values = dataclasses.asdict(self)
         del values["text"]
         return values
-
-
-class Progress:
-    """Says what is going on: lines in a log, a live count of Spark tasks on a terminal.
-
-    Args:
-        stream: where to write; standard error by default.
-        quiet: write nothing.
-        every: seconds between two signs of life of one step in a log.
-    """
-
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False, every: float = 10.0) -> None:
-        self.stream = stream or sys.stderr
-        self.quiet = quiet
-        self.every = every
-        self.began = time.monotonic()
-        self.spark: SparkSession | None = None
-        self._live = not quiet and self.stream.isatty()
-
-    def say(self, text: str) -> None:
-        """Write one line with the time since the start."""
-        if not self.quiet:
-            self.stream.write(f"{self._clear()}[{time.monotonic() - self.began:6.1f} s] {scrub(text)}\n")
-            self.stream.flush()
-
-    @contextmanager
-    def step(self, text: str, status: Callable[[], str] | None = None) -> Iterator[None]:
-        """Announce a piece of work and show that it lives until it is done.
-
-        Args:
-            text: what is done.
-            status: how far it is; the count of Spark's tasks where it is left away.
-        """
-        self.say(text)
-        stop = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(text, stop, status), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-
-    def _watch(self, text: str, stop: threading.Event, status: Callable[[], str] | None) -> None:
-        began = time.monotonic()
-        while not stop.wait(0.5 if self._live else self.every):
-            seconds = time.monotonic() - began
-            far = self._tasks() if status is None else f", {status()}"
-            line = f"  … {scrub(text)}: {seconds:.0f} s{far}"
-            if self._live:
-                self.stream.write(self._clear() + line)
-                self.stream.flush()
-            else:
-                self.say(line.strip())
-        if self._live:
-            self.stream.write(self._clear())
-
-    def _tasks(self) -> str:
-        if self.spark is None:
-            return ""
-        try:
-            tracker = self.spark.sparkContext.statusTracker()
-            stages = [tracker.getStageInfo(i) for i in tracker.getActiveStageIds()]
-        except Exception:  # the session may be going down; a sign of life is not worth a failure
-            return ""
-        total = sum(s.numTasks for s in stages if s is not None)
-        done = sum(s.numCompletedTasks for s in stages if s is not None)
-        return f", {done}/{total} tasks" if total else ""
-
-    def _clear(self) -> str:
-        return "\r\033[K" if self._live else ""
 
 
 @dataclass(frozen=True)
@@ -212,26 +142,11 @@ class Context:
         self._declared(table, self._job.reads + self._job.writes)
         return self._lake.read(table)
 
-    def parts(
-        self,
-        table: Table,
-        *,
-        partitions: Mapping[str, Collection[str]] | None = None,
-        span: tuple[int, int] | None = None,
-        ids: Collection[str] | None = None,
-        target_rows: int = TARGET_ROWS,
-        with_unfinished: bool = False,
-    ) -> list[TablePart]:
-        """Parts of a declared table's files that hold the wanted valid rows; see `kgp.io.parts`."""
-        self._declared(table, self._job.writes if with_unfinished else self._job.reads + self._job.writes)
-        return self._lake.parts(
-            table,
-            partitions=partitions,
-            span=span,
-            ids=ids,
-            target_rows=target_rows,
-            with_unfinished=with_unfinished,
-        )
+    def parts(self, table: Table, **wanted: Unpack[PartsWanted]) -> list[TablePart]:
+        """Parts of a declared table's files that hold the wanted valid rows; see `kgp.io.part_plans`."""
+        is_own = wanted.get("with_unfinished", False)
+        self._declared(table, self._job.writes if is_own else self._job.reads + self._job.writes)
+        return self._lake.parts(table, **wanted)
 
     def count_rows(
         self, table: Table, partitions: Mapping[str, Collection[str]]
@@ -289,9 +204,12 @@ class Context:
         self._declared(table, self._job.writes)
         return self._lake.commit(table, written, ids, note=f"kgp {self._job.name}")
 
-    def remove_debris(self) -> dict[str, list[str]]:
-        """Remove from the tables that this job writes what their ledger does not name: table → ledger ids."""
-        return self._lake.remove_debris(self._job.writes)
+    def remove_debris(self, given_up: Collection[str] = ()) -> dict[str, list[str]]:
+        """Remove from the tables that this job writes what their ledger does not name: table → ledger ids.
+
+        Rows that were written lately stay, another job may be about to name them, but for those of ids that are given.
+        """
+        return self._lake.remove_debris(self._job.writes, given_up)
 
     def vacuum(
         self, table: Table, keep: Collection[int], before: datetime.datetime, *, dry_run: bool
@@ -331,7 +249,8 @@ def run_job(job: Job[P], params: P, config: Config, *, progress: Progress | None
     learn_credentials()
     context = Context(Lake(start_spark, config.lake), progress, job)
     try:
-        for table, ids in context.remove_debris().items():
+        is_dry = bool(getattr(params, "dry_run", False))  # changes nothing, debris included
+        for table, ids in {} if is_dry else context.remove_debris().items():
             progress.say(f"removed from {table} what an unfinished run left ({', '.join(ids)})")
         report = job.run(context, params)
     except Exception as problem:

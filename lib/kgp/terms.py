@@ -409,7 +409,12 @@ _ALL = (
         "Runs in order: of a set, the one taken for each person; of a quantification, its columns.",
     ),
     Term("n_samples", INT, "People in the set or group.", unit="samples"),
-    Term("n_variants", BIGINT, "Genotype rows of the set, or alleles counted.", unit="variants"),
+    Term(
+        "n_variants",
+        BIGINT,
+        "Genotype rows of a set; of a best pair, variants tested with it; else alleles or variants counted.",
+        unit="variants",
+    ),
     Term(
         "n_phenotypes",
         BIGINT,
@@ -509,7 +514,7 @@ _ALL = (
     Term(
         "p_threshold",
         DOUBLE,
-        "p_value below which a pair of the phenotype is significant; null where none is.",
+        "Greatest p of a significant pair, or null; qtltools: as p_value; fastqtl: at effective_df, eGenes only.",
     ),
     Term(
         "rank",
@@ -517,6 +522,25 @@ _ALL = (
         "Number of the signal as it was found; one that later ones explain leaves a gap.",
         base="1-based",
     ),
+    Term(
+        "cs_id",
+        INT,
+        "Number of the phenotype's credible set; those with the greatest Bayes factor first.",
+        base="1-based",
+    ),
+    Term("cs_size", INT, "Variants of the credible set.", unit="variants"),
+    Term("cs_purity", DOUBLE, "Least |r| of any two variants of the credible set."),
+    Term(
+        "cs_log10_bf", DOUBLE, "log10 of the Bayes factor of the set's effect beside the phenotype's others."
+    ),
+    Term(
+        "cs_coverage",
+        DOUBLE,
+        "Probability that the set has its effect's variant; at least the one asked for.",
+    ),
+    Term("pip", DOUBLE, "Posterior probability that the variant is that of any effect on the phenotype."),
+    Term("posterior_mean", DOUBLE, "Posterior mean of the change of the phenotype with each copy of ALT."),
+    Term("posterior_sd", DOUBLE, "Posterior standard deviation of that change."),
     Term("slope_i", DOUBLE, "Change of the phenotype with the covariate."),
     Term("slope_i_se", DOUBLE, "Standard error of slope_i."),
     Term("p_value_i", DOUBLE, "Two-sided p of slope_i."),

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import shutil
 import subprocess
@@ -21,7 +20,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -29,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from eqtl_part import begin_part, tell_part
 from make_vcf import write_vcf
 
 from kgp.config import load_config
@@ -41,7 +40,7 @@ from kgp.io.vcf.builtin import SplitTask
 from kgp.io.vcf.conformance import LineChecker
 from kgp.job import Context, Job, Progress, Report
 from kgp.jobs import eqtl_genotypes
-from kgp.jobs.eqtl_genotypes import write_genotypes
+from kgp.jobs.eqtl_genotypes import commit_genotypes, write_genotypes
 from kgp.params import SessionParams
 from kgp.session import get_session
 from kgp.tables import EQTL_GENOTYPES, EQTL_MATRICES, LOADS, VARIANTS
@@ -49,6 +48,7 @@ from kgp.transforms.genotypes import GenotypeFilter
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, SEED, MIN_MAF, MAX_MISSING = 2504, 1, 0.01, 0.05
+PROGRAMS = ("bcftools", "plink2")
 JOB: Job[Any] = Job(
     "bench",
     "bench",
@@ -121,6 +121,7 @@ class Tables:
             max_missing=MAX_MISSING, min_hwe_p=0.0, multiallelic="drop", missing_genotypes="mean", x_model="drop",
         )  # fmt: skip
         made = write_genotypes(self.context, "m", "bench", which, {"22": self.n_rows})
+        commit_genotypes(self.context, "m", made)
         assert made.n_variants + sum(made.dropped.values()) == self.n_rows
 
     def read(self, n_people: int) -> Matrix:
@@ -177,18 +178,14 @@ def prepare_matrix(prefix: Path, n_samples: int, directory: Path) -> tuple[pa.Ta
     return sites, dosages, af
 
 
-def measure(vcf: Path, n_people: Sequence[int], n_runs: int) -> dict[str, Any]:
-    """All runs, in turn."""
+def measure(part: dict[str, Any], vcf: Path, n_people: Sequence[int], n_runs: int) -> None:
+    """All runs, in turn, into the part."""
     samples = read_header(str(vcf)).samples
     n_cores = len(os.sched_getaffinity(0))
-    result: dict[str, Any] = {
-        "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "cores": n_cores,
-        "load": os.getloadavg()[0], "samples": len(samples), "people": {},
-    }  # fmt: skip
     with TemporaryDirectory() as text:
         directory = Path(text)
         tables = Tables(vcf, directory)
-        result["rows"] = tables.n_rows
+        part |= {"cores": n_cores, "samples": len(samples), "rows": tables.n_rows, "people": {}}
         for n in n_people:
             chosen = sorted(np.random.default_rng(1).choice(SAMPLES, n, replace=False).tolist())
             kinds: dict[str, Callable[[], None]] = {
@@ -207,61 +204,29 @@ def measure(vcf: Path, n_people: Sequence[int], n_runs: int) -> dict[str, Any]:
                     tables.read(n).check(expected)
                 for name, one in seconds.items():
                     runs.setdefault(name, []).append(one)
-            result["people"][str(n)] = {"variants": len(expected.keys), "seconds": runs}
-    return result
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The page."""
-    lines = [
-        "# How fast the genotypes of a matrix set are written",
-        "",
-        "Written by `make bench` (tests/benchmarks/matrices.py); do not edit. The runs themselves are in "
-        "[matrices.json](matrices.json).",
-        "",
-        f"A made-up contig of {result['rows']:,} rows and {result['samples']:,} people, on {result['cores']} cores; "
-        f"measured on {result['measured_at'][:10]}, load average {result['load']:.2f} before the first run. A figure "
-        "is the median of the runs, in seconds. bcftools, plink2 and the script go from the VCF to a matrix, kgp from "
-        "its tables to the set's; the starts of Spark and of Python are not in the figures. All give the same "
-        "variants, counts and genotypes, which is checked in each run.",
-        "",
-        "| people | variants kept | bcftools | plink2 | script | the three together | kgp, without Spark "
-        "| kgp, Spark tasks | times faster |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for n, one in result["people"].items():
-        middle = {name: median(runs) for name, runs in one["seconds"].items()}
-        three = [middle.pop(name) for name in ("bcftools", "plink2", "script")]
-        own = [middle["kgp, without Spark"], middle["kgp, Spark tasks"]]
-        figures = [*three, sum(three), *own]
-        cells = [f"{int(n):,}", f"{one['variants']:,}", *(f"{figure:.2f}" for figure in figures)]
-        lines.append(f"| {' | '.join(cells)} | {sum(three) / max(own):.1f} |")
-    return "\n".join(lines) + "\n"
+            part["people"][str(n)] = {"variants": len(expected.keys), "seconds": runs}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, and write where it is asked for."""
+    """Measure, and print or write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="directory of benchmarks/eqtl.md; default: it is printed")
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--people", default="450,2504")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench", help="where the VCF is kept")
     options = parser.parse_args(arguments)
-    if missing := [name for name in ("bcftools", "plink2") if shutil.which(name) is None]:
-        parser.error(f"{missing[0]} is not installed: apt-get install {missing[0]}")
-    vcf = options.bench / f"phase3-{options.rows}.vcf.gz"
-    if not vcf.is_file():
-        write_vcf(vcf, rows=options.rows, samples=SAMPLES, seed=SEED)
-    result = measure(vcf, [int(n) for n in options.people.split(",")], options.runs)
-    page = markdown(result)
-    print(page)
-    if options.out is not None:
-        place = options.out / "benchmarks"
-        (place / "matrices.json").write_text(json.dumps(result, indent=1) + "\n")
-        (place / "matrices.md").write_text(page)
+    part = begin_part(options.runs, *PROGRAMS)
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        part["failed"]["matrices"] = f"{missing[0]} is not installed: sudo apt-get install {missing[0]}"
+    else:
+        vcf = options.bench / f"phase3-{options.rows}.vcf.gz"
+        if not vcf.is_file():
+            write_vcf(vcf, rows=options.rows, samples=SAMPLES, seed=SEED)
+        measure(part, vcf, [int(n) for n in options.people.split(",")], options.runs)
+    tell_part(options.out, "matrices", part)
 
 
 def _load_row(n_rows: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A subset of a callset's samples: kgp from its tables, bcftools and PLINK 2 from the file. Equal records are asserted.
 
-    python subset.py                       280 of 2,504 samples, 50,000 records, best of 5
-    python subset.py --rows 2000 --repeats 1
+    python subset.py                       280 of 2,504 samples, 50,000 records; prints the page of eQTL benchmarks
+    python subset.py --rows 2000 --runs 1
+    python subset.py --out docs            what `make bench-eqtl` does
 
 All use the same cores: bcftools compresses in as many threads besides its own. Both write BGZF at level 5. The callset
 is loaded before the clock runs, and Spark stopped; an export of this size starts none. kgp reads its list of samples,
@@ -11,16 +12,17 @@ plans, writes, puts the file together and indexes it; bcftools writes without an
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pgenlib
 import pysam
+from eqtl_part import begin_part, tell_part
 from make_vcf import ROOT, write_vcf
 
 from kgp.config import Config, load_config
@@ -101,10 +103,10 @@ def check_counts(pgen: Path, vcf: Path, n_samples: int) -> None:
     assert np.array_equal(np.where(found < 0, 0, found).sum(axis=1), counts)
 
 
-def time_all(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def time_all(works: dict[str, Callable[[], object]], n_runs: int) -> dict[str, list[float]]:
     """Seconds of each work, in turn; each ran once before."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for round_number in range(repeats + 1):
+    for round_number in range(n_runs + 1):
         for name, work in works.items():
             began = time.perf_counter()
             work()
@@ -113,15 +115,8 @@ def time_all(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, 
     return seconds
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Seconds to extract a subset of samples.")
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--samples", type=int, default=280)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench")
-    given = parser.parse_args()
+def measure(part: dict[str, Any], given: argparse.Namespace) -> None:
+    """All runs, in turn, into the part."""
     bench: Path = given.bench.absolute()
     vcf, work = bench / f"phase3-{given.rows}.vcf.gz", bench / "subset"
     if not vcf.is_file():
@@ -140,36 +135,40 @@ def main() -> None:
         ours.unlink(missing_ok=True)
         export(here, ours, listed)
 
+    view = ("bcftools", "view", "-S", listed, f"-Oz{LEVEL}", "--threads", given.cores, "-o", theirs, vcf)
+    make = ("plink2", "--vcf", vcf, "--keep", listed, "--make-pgen", "--threads", given.cores)
     works: dict[str, Callable[[], object]] = {
         "kgp": own,
-        "bcftools": lambda: run(
-            "bcftools", "view", "-S", listed, f"-Oz{LEVEL}", "--threads", given.cores, "-o", theirs, vcf
-        ),
+        "bcftools": lambda: run(*view),
         "kgp pgen": lambda: write_genotypes(here, pgen, places),
     }
     if shutil.which("plink2"):
-        works["plink2 pgen"] = lambda: run(
-            "plink2",
-            "--vcf",
-            vcf,
-            "--keep",
-            listed,
-            "--make-pgen",
-            "--threads",
-            given.cores,
-            "--out",
-            work / "plink2",
-        )
-    seconds = time_all(works, given.repeats)
+        works["plink2 pgen"] = lambda: run(*make, "--out", work / "plink2")
+    seconds = time_all(works, given.runs)
     n_records = check_equal(ours, theirs)
     check_counts(pgen, theirs, given.samples)
     shutil.rmtree(work)
-    result = {
-        "rows": n_records, "samples": given.samples, "of": len(ids), "cores": given.cores,
-        "best": {name: round(min(found), 2) for name, found in seconds.items()},
-        "all": {name: [round(one, 2) for one in found] for name, found in seconds.items()},
+    part |= {
+        "rows": n_records, "samples": given.samples, "of": len(ids), "cores": given.cores, "seconds": seconds,
     }  # fmt: skip
-    print(json.dumps(result, indent=2))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Seconds to extract a subset of samples.")
+    parser.add_argument("--out", type=Path, help="directory of benchmarks/eqtl.md; default: it is printed")
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--samples", type=int, default=280)
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each; the median counts")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench", help="where the VCF is kept")
+    given = parser.parse_args()
+    part = begin_part(given.runs, "bcftools")
+    if shutil.which("bcftools"):
+        measure(part, given)
+    else:
+        part["failed"]["subset"] = "bcftools is not installed: sudo apt-get install bcftools"
+    tell_part(given.out, "subset", part)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How surely swapped runs are found in real data: 358 people, 608 genes of chr22.
 
-    python swaps.py ../../../shared/data/geuvadis-eqtl-qtltools --out ../../docs/benchmarks/swaps.md
+    tests/benchmarks/setup_peers.sh geuvadis && python tests/benchmarks/swaps.py --out docs/benchmarks/swaps.md
 
 Runs are swapped on purpose, again and again, and everything is done anew from the expression on: components, cis
 eQTLs, scores, verdicts. A repeat is right where exactly the runs that were given to another are called swaps, and
@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cis_data import Cis, read_cis, read_covariates
 
+ROOT = Path(__file__).resolve().parents[2]
 Rng = np.random.Generator
 # Whose run each one really is, of the people in their order; and who is in the set.
 Mix = Callable[[Rng, int], tuple[np.ndarray, np.ndarray]]
@@ -153,7 +154,7 @@ def measure(cis: Cis, mix: Mix, n_repeats: int, n_genes: int, covariates: np.nda
 def main() -> None:
     """Run the scenarios and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("--data", type=Path, default=ROOT / "build" / "bench" / "geuvadis")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--repeats", type=int, default=200)
     options = parser.parse_args()

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from kgp.io.delta import Lake, in_list
+from kgp.io.delta import Lake
+from kgp.io.predicates import in_list
 from kgp.tables import ALL_TABLES, TABLES
 
 _KGP = Path(sys.executable).parent / "kgp"

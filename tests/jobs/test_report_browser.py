@@ -14,7 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from kgp.config import Config
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.job import Progress, run_job
 from kgp.jobs.show_eqtl import SHOW_EQTL
 from kgp.jobs.write_report import WRITE_REPORT

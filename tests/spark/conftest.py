@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kgp.config import Config
     from kgp.io.delta import Lake
+    from kgp.job import Report
 
 CALLSET, DATASET, QUANTIFICATION = "slice", "E-GEUV-1", "genes"
 
@@ -333,18 +334,27 @@ def make_config(config: Config) -> Callable[[Path | str], Config]:
 
 
 @pytest.fixture(scope="session")
-def build_set(make_config: Callable[[Path], Config]) -> Callable[..., Any]:
+def make_run(make_config: Callable[[Path | str], Config]) -> Callable[..., Callable[..., Report]]:
+    """``make_run(JOB, callset="c")(lake, min_maf=0.05)``: run a job with the defaults but these; gives its report."""
+    from kgp.job import Job, Progress, run_job
+
+    def make(job: Job[Any], **always: Any) -> Callable[..., Report]:
+        def run(lake: Path | str, **options: Any) -> Report:
+            config = make_config(lake)
+            params = config.params(job.params, {**always, **options})
+            return run_job(job, params, config, progress=Progress(quiet=True))
+
+        return run
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def build_set(make_run: Callable[..., Callable[..., Report]]) -> Callable[..., Report]:
     """``build_set(lake, name="eur", cohort="EUR")``: run the job with the defaults but these; gives its report."""
-    from kgp.job import Progress, run_job
     from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
-    from kgp.params import EqtlBuild
 
-    def build(lake: Path | str, **options: Any) -> Any:
-        made = make_config(Path(lake))
-        params = made.params(EqtlBuild, {"callset": CALLSET, "dataset": DATASET, **options})
-        return run_job(BUILD_EQTL_MATRICES, params, made, progress=Progress(quiet=True))
-
-    return build
+    return make_run(BUILD_EQTL_MATRICES, callset=CALLSET, dataset=DATASET)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from kgp import tables as t
 from kgp.errors import BuildError, CheckError, InputError, LakeError, OverlapError, UsageError
 from kgp.io.delta import Lake
 from kgp.job import Progress, run_job
-from kgp.jobs import build_eqtl_matrices
+from kgp.jobs import eqtl_write
 from kgp.jobs.load_covariates import LOAD_COVARIATES
 from kgp.params import LoadCovariates
 
@@ -275,7 +275,7 @@ def test_what_a_run_that_was_cut_off_left_is_gone_after_the_next(toy, fill, buil
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_eqtl_matrices, "write_covariates", cut)
+        patch.setattr(eqtl_write, "_make_row", cut)
         with pytest.raises(KeyboardInterrupt):
             build_set(lake, name="a", **LOOSE)
     assert read(lake, t.EQTL_GENOTYPES)
@@ -352,7 +352,7 @@ def test_clear_messages_for_what_is_not_there(toy, fill, build_set):
         build_set(lake, name="a", contig=["21"], **LOOSE)
     with pytest.raises(InputError, match="No variant of slice is left: 2 minor allele too rare"):
         build_set(lake, name="a", **{**LOOSE, "min_maf": 0.5})
-    with pytest.raises(InputError, match="2 people are too few for 1 covariates"):
+    with pytest.raises(InputError, match="2 people are too few for 1 covariate:"):
         build_set(lake, name="a", cohort="FIN", **LOOSE)
     assert not (DeltaTable.is_deltatable(f"{lake}/eqtl_matrices"))
 

@@ -26,7 +26,7 @@ from kgp.io.vcf.builtin import SplitTask
 from kgp.io.vcf.conformance import LineChecker
 from kgp.job import Context, Job, Progress, Report
 from kgp.jobs import eqtl_genotypes, genotype_stretches
-from kgp.jobs.eqtl_genotypes import GenotypesWritten, write_genotypes
+from kgp.jobs.eqtl_genotypes import GenotypesWritten, commit_genotypes, discard_genotypes, write_genotypes
 from kgp.jobs.genotype_stretches import plan_stretches
 from kgp.tables import EQTL_GENOTYPES, EQTL_MATRICES, LOADS, VARIANTS
 from kgp.transforms import genotypes as g
@@ -100,6 +100,15 @@ def fill(context: Context, *loads: Sequence[dict[str, Any]], group_rows: int = 1
     return rows_on
 
 
+def build(
+    context: Context, which: g.GenotypeFilter, rows_on: dict[str, int], matrix_id: str = "m"
+) -> GenotypesWritten:
+    """Write the files of a set's genotypes and commit them."""
+    made = write_genotypes(context, matrix_id, "c", which, rows_on)
+    commit_genotypes(context, matrix_id, made)
+    return made
+
+
 def read_back(context: Context, n_samples: int) -> tuple[list[dict[str, Any]], np.ndarray]:
     """The rows of set m in file order, and their dosages."""
     parts = context.parts(EQTL_GENOTYPES, ids=["m"], with_unfinished=True)
@@ -121,7 +130,7 @@ def test_every_row_of_the_callset_is_kept_or_counted(tmp_path: Path) -> None:
     ]  # fmt: skip
     fill(context, rows)
     # 21 has no phenotype: what lies there is not counted; nor is another callset.
-    made = write_genotypes(context, "m", "c", which_of(), {"22": 8, "21": 1})
+    made = build(context, which_of(), {"22": 8, "21": 1})
     assert made.n_variants == 2
     assert list(made.dropped.items()) == [
         (g.OUTSIDE_WINDOWS, 3), (g.MULTIALLELIC, 1), (g.MISSING, 1), (g.MONOMORPHIC, 1),
@@ -140,7 +149,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     dry = write_genotypes(context, "m", "c", which_of(), rows_on, dry_run=True)
     assert files_of(context) == []
     assert not context._lake.exists(EQTL_GENOTYPES)
-    wet = write_genotypes(context, "m", "c", which_of(), rows_on)
+    wet = build(context, which_of(), rows_on)
     assert (dry.n_variants, dry.dropped, dry.n_missing) == (wet.n_variants, wet.dropped, wet.n_missing) == (
         601, {g.OUTSIDE_WINDOWS: 99}, 0,
     )  # fmt: skip
@@ -148,11 +157,43 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     assert len(files_of(context)) == 1
 
 
+def test_until_they_are_committed_genotypes_are_files_that_nobody_sees(tmp_path: Path) -> None:
+    context = make_context(tmp_path)
+    rows_on = fill(context, [variant(pos) for pos in range(900, 1000)])
+    build(context, which_of(), rows_on, "other")
+    before, version = files_of(context), context.version(EQTL_GENOTYPES)
+    made = write_genotypes(context, "m", "c", which_of(), rows_on)
+    assert context.version(EQTL_GENOTYPES) == version
+    assert len(files_of(context)) == len(before) + len(made.files) == 2
+    assert context.remove_debris(["m", "other"]) == {"eqtl_genotypes": ["other"]}, (
+        "what no log names is nobody's debris"
+    )
+    commit_genotypes(context, "m", made)
+    assert len(read_back(context, PEOPLE)[0]) == 100
+    again = write_genotypes(context, "m", "c", which_of(), rows_on)
+    discard_genotypes(context, again)
+    assert len(files_of(context)) == 2
+    assert len(read_back(context, PEOPLE)[0]) == 100
+
+
+def test_rows_that_were_removed_are_committed_again_from_their_files(tmp_path: Path) -> None:
+    context = make_context(tmp_path)
+    rows_on = fill(context, [variant(pos) for pos in range(900, 1000)])
+    made = build(context, which_of(), rows_on)
+    before = read_back(context, PEOPLE)
+    assert context.remove_debris(["m"]) == {"eqtl_genotypes": ["m"]}
+    assert read_back(context, PEOPLE)[0] == []
+    commit_genotypes(context, "m", made)
+    after = read_back(context, PEOPLE)
+    assert after[0] == before[0]
+    assert np.array_equal(after[1], before[1])
+
+
 def test_building_again_replaces_the_rows_of_the_set_and_leaves_others(tmp_path: Path) -> None:
     context = make_context(tmp_path)
     rows_on = fill(context, [variant(pos) for pos in range(900, 1000)])
     for matrix_id in ("m", "other", "m"):
-        write_genotypes(context, matrix_id, "c", which_of(), rows_on)
+        build(context, which_of(), rows_on, matrix_id)
     assert len(read_back(context, PEOPLE)[0]) == 100
     rows = context._lake.measure(EQTL_GENOTYPES, "true", n="count(*)")["n"]
     assert rows == 200
@@ -161,7 +202,7 @@ def test_building_again_replaces_the_rows_of_the_set_and_leaves_others(tmp_path:
 def test_expected_dosages_are_written_in_their_own_column(tmp_path: Path) -> None:
     context = make_context(tmp_path)
     rows = [variant(900, [0] * 6, expected_dosages=[0.5, None, 1.25, 0.0, 2.0, 0.25]), variant(901)]
-    made = write_genotypes(context, "m", "c", which_of(source="dosages"), fill(context, rows))
+    made = build(context, which_of(source="dosages"), fill(context, rows))
     assert made.dropped == {g.NO_EXPECTED: 1}
     found, dosages = read_back(context, PEOPLE)
     assert dosages.dtype == np.float32
@@ -190,7 +231,7 @@ def test_rows_are_in_order_however_the_files_lie(
     context = make_context(tmp_path)
     first, second = interleaved()
     rows_on = fill(context, first, second, group_rows=11)
-    made = write_genotypes(context, "m", "c", which_of(), rows_on)
+    made = build(context, which_of(), rows_on)
     expected = sorted(
         (row["start"], row["variant_id"], [*row["dosages"]])
         for row in (*first, *second)
@@ -209,15 +250,15 @@ def test_what_no_window_reaches_is_not_read(tmp_path: Path, monkeypatch: pytest.
     context = make_context(tmp_path)
     rows_on = fill(context, [variant(pos) for pos in range(1, 40_001, 20)], group_rows=50)
     read = []
-    original = eqtl_genotypes.read_part
+    original = genotype_stretches.read_part
 
     def note(part: TablePart, *args: Any, **named: Any) -> Any:
         read.append(part.n_rows)
         return original(part, *args, **named)
 
-    monkeypatch.setattr(eqtl_genotypes, "read_part", note)
+    monkeypatch.setattr(genotype_stretches, "read_part", note)
     which = which_of(tss_by_contig={"22": [3000, 30_000]})
-    made = write_genotypes(context, "m", "c", which, rows_on)
+    made = build(context, which, rows_on)
     near = [pos for pos in range(1, 40_001, 20) if min(abs(pos - 3000), abs(pos - 30_000)) <= 500]
     assert (made.starts["22"] + 1).tolist() == near
     assert made.dropped == {g.OUTSIDE_WINDOWS: 2000 - len(near)}
@@ -348,7 +389,7 @@ def test_spark_writes_the_same_rows(
         context = make_context(tmp_path / name, spark)
         rows_on = fill(context, first + others, second, group_rows=40)
         monkeypatch.setattr(eqtl_genotypes, "_WITHOUT_SPARK", limit)
-        made.append(write_genotypes(context, "m", "c", which, rows_on))
+        made.append(build(context, which, rows_on))
         found, dosages = read_back(context, PEOPLE)
         rows.append((found, dosages.tolist()))
     assert same(*made)
@@ -405,7 +446,7 @@ def test_a_real_contig_is_what_plink2_makes_of_it(
         sample_indices=tuple(chosen), n_callset=358, tss_by_contig={"22": [25_000_000]}, cis_window=10**9, min_maf=0.05,
         max_missing=0.02, min_hwe_p=1e-3,
     )  # fmt: skip
-    made = write_genotypes(context, "m", "c", which, {"22": n_rows})
+    made = build(context, which, {"22": n_rows})
     found, dosages = read_back(context, len(chosen))
     assert made.n_variants + sum(made.dropped.values()) == n_rows
     there = {}

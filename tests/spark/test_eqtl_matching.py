@@ -19,6 +19,7 @@ from kgp.io.matrix_sets import PHENOTYPE_PLACES, PhenotypeRows
 from kgp.job import Context, Job, Progress
 from kgp.jobs import eqtl_matching
 from kgp.jobs.eqtl_matching import Matches, MatchRequest, match_runs
+from kgp.jobs.set_genotypes import WrittenGenotypes
 from kgp.params import EqtlBuild
 from kgp.table import Table
 from kgp.tables import EQTL_GENOTYPES, EQTL_MATCHES, EQTL_MATRICES, EQTL_PHENOTYPES, LOADS, VARIANTS
@@ -142,7 +143,9 @@ def request(made: Made, **given: Any) -> MatchRequest:
     samples = tuple(f"HG{i:05d}" for i in range(N_CALLSET))
     values: dict[str, Any] = {
         "matrix_id": "m1",
+        "genotypes": WrittenGenotypes((), len(made.people)),
         "callset": "c",
+        "column": made.column,
         "callset_samples": samples,
         "sample_ids": tuple(samples[i] for i in made.people),
         "run_ids": tuple(f"ERR{i:03d}" for i in made.people),
@@ -158,7 +161,10 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def match(lake: Lake, made: Made, **given: Any) -> Matches:
-    return match_runs(Context(lake, Progress(quiet=True), JOB), request(made, **given))
+    context = Context(lake, Progress(quiet=True), JOB)
+    parts = context.parts(EQTL_GENOTYPES, ids=["m1"], with_unfinished=True)
+    genotypes = WrittenGenotypes(tuple(parts), len(made.people))
+    return match_runs(context, request(made, **{"genotypes": genotypes, **given}))
 
 
 def swap(made: Made, a: int, b: int) -> None:

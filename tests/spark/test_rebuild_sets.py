@@ -24,9 +24,10 @@ from cis_data import Cis, read_cis
 from kgp import tables as t
 from kgp.config import load_config
 from kgp.errors import FormatError, InputError, LakeError, OverlapError, UsageError
-from kgp.io.delta import Lake, in_list
+from kgp.io import delta
+from kgp.io.delta import Lake
+from kgp.io.predicates import in_list
 from kgp.job import Progress, Report, run_job
-from kgp.jobs import build_eqtl_matrices
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 from kgp.jobs.compute_kinship import COMPUTE_KINSHIP
 from kgp.jobs.load_covariates import LOAD_COVARIATES
@@ -35,6 +36,7 @@ from kgp.jobs.vacuum_lake import VACUUM_LAKE
 from kgp.params import EqtlBuild, EqtlMap, LoadCovariates, SamplesKinship, Vacuum
 from matrix_world import (
     CALLSET,
+    COUNTS,
     DATASET,
     VALUES,
     World,
@@ -190,7 +192,7 @@ def change_sources(lake: Lake, world: World) -> None:
     put(lake, t.LOADS, [load_row("v2b", "variants", CALLSET, "GRCh37")])
     put(lake, t.VARIANTS, rows)
     lake.put(t.LOADS, [load_row("v2b", "variants", CALLSET, "GRCh37")], in_list("load_id", ["v2", "v2b"]))
-    lake.remove_debris((t.VARIANTS,))
+    lake.remove_debris((t.VARIANTS,), ["v2"])
     values = lake.fetch(t.EXPRESSION, where=in_list("load_id", ["e1"])).to_pylist()
     changed = [{**row, "value": row["value"] + 1, "load_id": "e1b"} for row in values]
     people = [{**r, "sex": "female"} for r in lake.fetch(t.SAMPLES).to_pylist(maps_as_pydicts="strict")]
@@ -286,12 +288,10 @@ def test_a_dry_run_says_what_each_step_keeps_and_writes_nothing(
     lake: Lake, world: World, build: Callable[..., Report]
 ) -> None:
     options = {"profile": "eqtl-catalogue", "kinship": "none", "n_factors": 2, "prune_max_r2": 0.98}
-    before = versions(lake)
-    files = sorted(Path(lake.uri).rglob("*.parquet"))
+    before = everything(lake)
     dry = build(**options, dry_run=True)
     assert not dry.changed
-    assert versions(lake) == before
-    assert sorted(Path(lake.uri).rglob("*.parquet")) == files
+    assert everything(lake) == before
     real = build(**options)
     for name in (
         "matrix_id",
@@ -305,7 +305,7 @@ def test_a_dry_run_says_what_each_step_keeps_and_writes_nothing(
         assert dry.details[name] == real.details[name], name
     steps = {(row["what"], row["step"]): (row["kept"], row["dropped"]) for row in dry.details["steps"]}
     assert steps["people", "in the set"] == (58, 3)
-    assert steps["people", "child of HG00001"] == (0, 1)
+    assert steps["people", "relatives of people in the set"] == (0, 1)
     assert steps["phenotypes", "place"] == (len(world.genes) - 3, 3)
     assert steps["phenotypes", "  no place"] == (0, 1)
     assert steps["phenotypes", "contigs of the set"][1] == 1
@@ -320,6 +320,26 @@ def test_a_dry_run_says_what_each_step_keeps_and_writes_nothing(
     other = build(**{**options, "min_maf": 0.1}, dry_run=True)
     assert "a real run would stop: The name a is in use" in other.text
     assert other.details["n_variants"] < real.details["n_variants"]
+
+
+def everything(lake: Lake) -> dict[str, tuple[int, int]]:
+    """Each file of the lake, logs included → its bytes and when it was last changed."""
+    files = (path for path in Path(lake.uri).rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+def test_a_dry_run_leaves_a_lake_with_sets_and_debris_as_it_is(
+    lake: Lake, build: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delta, "UNFINISHED", datetime.timedelta(0))
+    build(profile="basic", name="kept")
+    debris = build(profile="basic").details["matrix_id"]
+    lake.put(t.EQTL_MATRICES, [], in_list("name", ["a"]))
+    before, there = everything(lake), versions(lake)
+    report = build(profile="basic", dry_run=True)
+    assert report.details["matrix_id"] == debris
+    assert everything(lake) == before
+    assert versions(lake) == there
 
 
 # ---------------------------------------------------------------------------------------------- one's own
@@ -463,6 +483,27 @@ def test_clear_messages_for_own_files(
     assert not (Path(lake.uri) / "eqtl_matrices").exists()
 
 
+def test_tmm_that_a_person_asked_for_needs_counts_and_that_of_a_profile_does_not(
+    lake: Lake, build: Callable[..., Report], tmp_path: Path
+) -> None:
+    own = {"kinship": "none", "n_factors": 3, "prune_max_r2": 0.98, "dry_run": True}
+    first = "There are no read counts: phenotypes are chosen by the expression threshold alone"
+    note = f"{first}, and not normalised by TMM."
+    assert note in build(profile="gtex", **own).notes
+    # What the profile says anyhow is no less asked for.
+    for profile in ("gtex", "basic"):
+        with pytest.raises(
+            UsageError,
+            match=r"--counts: The recipe has normalisation tmm.*, but there are no read counts: the values are rpkm\.",
+        ):
+            build(profile=profile, normalisation="tmm", **own)
+    assert any(
+        "by the expression threshold alone." in n
+        for n in build(profile="gtex", normalisation="none", **own).notes
+    )
+    assert note not in build(profile="gtex", counts=COUNTS, normalisation="tmm", **own).notes
+
+
 # ------------------------------------------------------------------------------------- relatives by genotypes
 
 
@@ -503,6 +544,16 @@ def test_relatives_by_genotypes_are_left_out_beside_those_of_the_pedigree(
     run(COMPUTE_KINSHIP, SamplesKinship, callset=CALLSET, min_maf=0.2)
     with pytest.raises(LakeError, match=r"The name a is in use .* kinship_parameters"):
         build(profile="basic", kinship="king")
+
+    # Of one contig or two it is told that they are few; kinship of all five above was not worth a word.
+    assert not any("relatives by genotypes" in note for row in of.values() for note in row["notes"])
+    for contigs, said in ((["chr2"], "1 contig alone (2)"), (["2", "X", "1"], "2 contigs alone (1, 2)")):
+        run(COMPUTE_KINSHIP, SamplesKinship, callset=CALLSET, contig=contigs)
+        report = build(profile="basic", kinship="king", replace=True)
+        (row,) = (row for row in read(lake, "eqtl_matrices") if row["name"] == "a")
+        (note,) = (note for note in row["notes"] if "relatives by genotypes" in note)
+        assert f" of {said}: kinship of fewer than 5 contigs misses relatives" in note
+        assert note in report.notes
     assert not build(profile="basic", kinship="king", name="all", related="keep").changed
 
 
@@ -525,10 +576,13 @@ def test_runs_of_other_people_stop_the_build(
     runs = lake.fetch(t.RUNS).to_pylist()
     mixed = {a: b for pair in SWAPPED for a, b in (pair, pair[::-1])}
     lake.put(t.RUNS, [{**r, "sample_id": mixed.get(r["sample_id"], r["sample_id"])} for r in runs], None)
+    before = everything(lake)
     with pytest.raises(InputError) as caught:
         build_set(lake.uri, name="wrong")
-    written = [table for table in BUILD_EQTL_MATRICES.writes if lake.exists(table)]
-    assert not any(lake.fetch_all(table).num_rows for table in written), "nothing is left"
+    assert everything(lake) == before, "nothing is left"
+    dry = build_set(lake.uri, name="wrong", dry_run=True)
+    told = build_set(lake.uri, name="wrong", dry_run=True, swaps="report")
+    assert everything(lake) == before
 
     report = build_set(lake.uri, name="wrong", swaps="report")
     swaps = {swap[0]: swap[1:] for swap in report.details["swaps"]}
@@ -542,6 +596,13 @@ def test_runs_of_other_people_stop_the_build(
     (wrong,) = read(lake, "eqtl_matrices")
     assert {r["run_id"] for r in read(lake, "eqtl_matches") if r["verdict"] == "swap"} == set(swaps)
     assert any("like another person's" in note for note in wrong["notes"])
+    # A dry run has looked at the same genotypes, without files of them, and has said all that a real one says.
+    assert told.details == {**report.details, "steps": told.details["steps"]}
+    assert dry.details["swaps"] == told.details["swaps"]
+    assert f"note: a real run would stop: {caught.value.what} {caught.value.mend}" in dry.text
+    assert caught.value.what in told.notes
+    assert not any("would stop" in note for note in told.notes)
+    assert set(wrong["notes"]) <= set(told.notes)
 
 
 # ------------------------------------------------------------------------------------------ the whole real set
@@ -632,28 +693,6 @@ def test_own_matrices_of_the_real_set(cis: Cis, real_lake: Lake, shared_data: Pa
     assert sorted(found) == sorted([said_of, said_of, best] for said_of, best in mixed.items())
 
 
-def test_a_job_that_begins_meanwhile_does_not_make_a_set_of_what_it_removed(
-    lake: Lake, build: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rows that no set names yet are debris for another job: the set is refused, and can be built again."""
-    build(profile="basic", name="kept")
-    before = content(lake, "kept")
-    make = build_eqtl_matrices.make_covariates
-
-    def meanwhile(*arguments: Any) -> Any:
-        monkeypatch.setattr("kgp.jobs.build_eqtl_matrices.make_covariates", make)
-        build(profile="basic", name="other", dry_run=True)
-        return make(*arguments)
-
-    monkeypatch.setattr("kgp.jobs.build_eqtl_matrices.make_covariates", meanwhile)
-    with pytest.raises(LakeError, match=r"table eqtl_genotypes: 0 of the \d+ rows .* ran at the same time"):
-        build(profile="basic")
-    assert [row["name"] for row in read(lake, "eqtl_matrices")] == ["kept"]
-    assert content(lake, "kept") == before
-    n = build(profile="basic").details["n_variants"]
-    assert len(content(lake)["eqtl_genotypes"]) == n
-
-
 def test_debris_is_what_is_none_at_the_moment_of_its_removal(
     lake: Lake, build: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -662,10 +701,11 @@ def test_debris_is_what_is_none_at_the_moment_of_its_removal(
     before = content(lake)
     matrices = lake.fetch(t.EQTL_MATRICES).to_pylist(maps_as_pydicts="strict")
     DeltaTable(lake.path(t.EQTL_MATRICES)).delete()
+    monkeypatch.setattr(delta, "UNFINISHED", datetime.timedelta(0))
     find = Lake._find_debris
 
-    def name_it_then(self: Lake, table: Any) -> list[str]:
-        found = find(self, table)
+    def name_it_then(self: Lake, table: Any, given_up: Any) -> list[str]:
+        found = find(self, table, given_up)
         if found and not lake.fetch(t.EQTL_MATRICES).num_rows:
             write_deltalake(
                 lake.path(t.EQTL_MATRICES),
@@ -683,7 +723,7 @@ def test_what_has_one_reason_says_that_one(
     lake: Lake, world: World, build: Callable[..., Report], tmp_path: Path
 ) -> None:
     one = write_bed(tmp_path / "one.bed.gz", world, people_of(world)[:1], world.values[:, :1])
-    with pytest.raises(InputError, match="1 people are too few for 0 covariates"):
+    with pytest.raises(InputError, match="1 person is too few for 0 covariates"):
         build(profile="none", phenotypes=one)
     with pytest.raises(InputError, match=r"no dosages\. Give --genotypes calls"):
         build(profile="basic", genotypes="dosages")

@@ -24,15 +24,13 @@ from genotype_lake import (
     write_bed,
 )
 from kgp import tables as t
-from kgp.config import Config
 from kgp.errors import CheckError, InputError
 from kgp.io.delta import Lake
-from kgp.job import Progress, Report, run_job
+from kgp.job import Report
 from kgp.jobs import genotype_tasks
 from kgp.jobs.check_samples import CHECK_SAMPLES
 from kgp.jobs.load_samples import LOAD_SAMPLES
 from kgp.jobs.load_variants import LOAD_VARIANTS
-from kgp.params import SamplesQc
 
 CONTIGS = ("1", "2", "22", "X", "MT", "GL000192.1")
 
@@ -40,15 +38,9 @@ Run = Callable[..., Report]
 
 
 @pytest.fixture(scope="module")
-def run(make_config: Callable[[Path | str], Config]) -> Run:
+def run(make_run: Callable[..., Run]) -> Run:
     """``run(lake, min_maf=0.1)``: the job with the defaults but these."""
-
-    def run_one(lake: Path, **options: Any) -> Report:
-        config = make_config(lake)
-        params = config.params(SamplesQc, {"callset": CALLSET, **options})
-        return run_job(CHECK_SAMPLES, params, config, progress=Progress(quiet=True))
-
-    return run_one
+    return make_run(CHECK_SAMPLES, callset=CALLSET)
 
 
 def rows_of(place: Path) -> dict[str, dict[str, Any]]:
@@ -287,29 +279,47 @@ def test_bad_input_is_said(callset: MadeCallset, run: Run, tmp_path: Path) -> No
         run(tmp_path / "lake")
 
 
+def test_a_callset_of_one_sex_chromosome_says_what_it_can_tell(
+    callset: MadeCallset, run: Run, tmp_path: Path
+) -> None:
+    x = callset.contigs["X"]
+    fill_lake(tmp_path / "y", MadeCallset(callset.samples, {"Y": x}))
+    with pytest.raises(
+        InputError,
+        match=r"callset made: Its variants are all on Y, which females have none of.*Load other contigs",
+    ):
+        run(tmp_path / "y")
+    fill_lake(tmp_path / "both", MadeCallset(callset.samples, {"X": x, "Y": x}))
+    with pytest.raises(InputError, match=r"Its variants are all on Y.*Leave --contig chrY away\."):
+        run(tmp_path / "both", contig=("chrY",))
+    fill_lake(tmp_path / "x", MadeCallset(callset.samples, {"X": x}))
+    report = run(tmp_path / "x")
+    rows = rows_of(tmp_path / "x")
+    assert rows["S004"]["call_rate"] == pytest.approx((x.dosages[:, 4] >= 0).mean())
+    assert any(row["sex_inferred"] == "female" for row in rows.values())
+    assert report.notes[0] == "heterozygosity can't be told: no common biallelic SNV of autosomes is loaded"
+
+
 # ------------------------------------------------------------------------------------------- files as they come
 
 
 def test_a_loaded_file_with_haploid_males_and_multiallelic_records(
     lake: Lake,
-    make_config: Callable[[Path | str], Config],
+    make_run: Callable[..., Run],
     run: Run,
     require_tool: Callable[[str], Path],
     tmp_path: Path,
 ) -> None:
     """From VCF to flags: X and Y of males are haploid, some records have two ALTs, some calls are missing."""
     vcf, males, genotypes = write_vcf(tmp_path)
-    config = make_config(tmp_path / "lake")
     panel = tmp_path / "panel"
     sexes = ["male" if is_male else "female" for is_male in males]
     sexes[4] = {"male": "female", "female": "male"}[sexes[4]]  # stated wrongly
     lines = [f"S{i:02}\tCEU\tEUR\t{sex}" for i, sex in enumerate(sexes)]
     panel.write_text("\n".join(["sample\tpop\tsuper_pop\tgender", *lines]) + "\n")
-    for job, options in (
-        (LOAD_VARIANTS, {"callset": CALLSET, "build": "GRCh37", "vcf": (str(vcf),), "reader": "builtin"}),
-        (LOAD_SAMPLES, {"panel": (str(panel),)}),
-    ):
-        run_job(job, config.params(job.params, options), config, progress=Progress(quiet=True))  # type: ignore[arg-type]
+    load_variants, load_samples = make_run(LOAD_VARIANTS), make_run(LOAD_SAMPLES)
+    load_variants(tmp_path / "lake", callset=CALLSET, build="GRCh37", vcf=(str(vcf),), reader="builtin")
+    load_samples(tmp_path / "lake", panel=(str(panel),))
     report = run(tmp_path / "lake")
     found = rows_of(tmp_path / "lake")
     assert {name: row["flags"] for name, row in found.items() if "sex_mismatch" in row["flags"]}.keys() == {

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from kgp.config import Config, load_config
-from kgp.errors import ContractError, LakeError, UsageError
+from kgp.errors import ContractError, LakeError, NoLakeError, UsageError
 from kgp.io.delta import Lake
 from kgp.io.direct import from_json, write_action_batches
 from kgp.io.history import find_version, parse_time, read_commits, read_past_rows
@@ -223,7 +223,11 @@ def test_rows_laid_aside_for_a_mapping_go_when_nothing_was_added_for_long(
     assert files_of(lake, STAGING) == {"running/1.parquet", "running/2.parquet"}
 
 
-def test_an_empty_lake_and_too_few_hours(lake: Lake, vacuum: Callable[..., Report]) -> None:
+def test_no_lake_and_too_few_hours(lake: Lake, vacuum: Callable[..., Report]) -> None:
+    with pytest.raises(NoLakeError, match=r"There is no lake here: .*Make one with kgp demo"):
+        vacuum()
+    assert not Path(lake.uri).exists()
+    lake.put(LOADS, [load_row(A)], None)
     assert vacuum().summary == "there is nothing to remove"
     with pytest.raises(UsageError, match=r"167 hours are too few.*Give 168 or more"):
         vacuum(hours=167)
@@ -306,7 +310,7 @@ def test_a_lake_as_it_was_is_read_and_not_written(lake: Lake) -> None:
     then = lake.at({"variants": 1, "loads": 1, "samples": None})
     write_directly(lake, variants(2, load_id=B, contigs=("22",)), B)
     lake.put(LOADS, [load_row(B)], f"load_id IN ('{A}', '{B}')")
-    lake.remove_debris((VARIANTS,))
+    lake.remove_debris((VARIANTS,), [A])
     lake.put(SAMPLES, [{"sample_id": "a", "load_ids": [A], "callsets": []}], None)
     assert [r["start"] for r in lake.fetch(VARIANTS).to_pylist()] == [2]
     assert [r["start"] for r in then.fetch(VARIANTS).to_pylist()] == [1]

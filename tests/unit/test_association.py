@@ -175,8 +175,10 @@ def test_dosages_below_half_an_allele_do_not_count():
 
 def test_bad_input_is_refused():
     phenotypes, genotypes, covariates = make_data(7)
-    with pytest.raises(InputError, match="60 people are too few for 58 covariates"):
+    with pytest.raises(InputError, match="60 people are too few for 4 covariates and 54 lost degrees"):
         make_design(covariates, lost_df=54)
+    with pytest.raises(InputError, match="1 person is too few for 0 covariates and 1 lost degree of freedom"):
+        make_design(np.empty((1, 0)), lost_df=1)
     with pytest.raises(InputError, match="-1 degrees of freedom cannot be lost"):
         make_design(covariates, lost_df=-1)
     with pytest.raises(InputError, match=r"Covariate 1 .counted from 0. has missing values"):

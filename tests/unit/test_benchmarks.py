@@ -368,3 +368,179 @@ def test_a_committed_report_is_that_of_its_recorded_runs() -> None:
         page = (docs / "BENCHMARKS.md").read_text(encoding="utf-8")
         assert page == report.markdown(result, "benchmarks/vcf-load.svg")
         assert (docs / "benchmarks" / "vcf-load.svg").read_text(encoding="utf-8") == report.svg(result)
+
+
+# --------------------------------------------------------------------------------------- the page of eQTL benchmarks
+
+
+@pytest.fixture
+def eqtl() -> dict[str, dict[str, Any]]:
+    """Recorded parts in which every target is just met, but that of the nominal pass; the subset is a tie."""
+
+    def part(**more: Any) -> dict[str, Any]:
+        facts = {"measured_at": "2026-01-02T03:04+00:00", "load": 0.25, "runs": 3, "failed": {}}
+        return {**facts, "machine": {"processor": "A | B"}, "versions": {"kgp": "0.1"}, **more}
+
+    def seconds(*wall: float, processor: float) -> dict[str, list[float]]:
+        return {"wall": list(wall), "processor": [processor]}
+
+    answers = {"genes compared": 60, "correlation of p_beta": 0.99912, "other best variants (ties)": 2}
+    people = {"kgp, without Spark": [1.0], "kgp, Spark tasks": [3.0], "bcftools": [1.5], "plink2": [1.0]}
+    return {
+        "mapping": part(
+            samples=358, genes=608, variants=85_485, pairs=2_742_112, covariates=53, permutations=1000,
+            failed={"tensorQTL": "it is not here"},
+            kgp={
+                "1": {
+                    "permute": seconds(18.0, 99.0, 17.0, processor=19.0),
+                    "permute, fastqtl": seconds(20.0, processor=20.0),
+                    "nominal": seconds(3.0, processor=2.0),
+                    "nominal, Spark tasks": seconds(3.0, processor=2.0),
+                },
+                "2": {"permute": seconds(10.0, processor=20.0), "nominal, Spark tasks": seconds(1.5, processor=2.0)},
+            },
+            QTLtools={
+                "permute": {"wall": [200.0], "processor": [190.0]},
+                "nominal": {"wall": [6.0], "processor": [3.9]},
+                "share of pairs": 0.0984,
+                "answers": {**answers, "pairs": 2_742_112, "greatest difference of log10 p": 1.02e-5},
+            },
+            rate={"gflop": 1200.0, "peak": [90.0, 100.0, 95.0], "pass": [16.0, 15.0, 17.0], "job": [20.0]},
+        ),
+        "matrices": part(
+            cores=2, samples=2504, rows=50_000,
+            people={
+                "2504": {"variants": 4000, "seconds": {**people, "script": [0.6]}},
+                "450": {"variants": 5000, "seconds": {**people, "script": [9.0]}},
+            },
+        ),
+        "subset": part(
+            rows=50_000, samples=280, of=2504, cores=2, versions={"kgp": "0.2"},
+            seconds={"kgp": [1.0, 9.0, 2.0], "bcftools": [4.0, 2.0, 1.0]},
+        ),
+    }  # fmt: skip
+
+
+def test_targets_of_eqtls_are_judged_at_their_edges_by_medians_and_the_worse_clock(
+    eqtl: dict[str, Any],
+) -> None:
+    found = cells(load("eqtl_page").markdown(eqtl, "picture.svg"))
+    judged = {what[:35]: row[:3] for what, row in found.items() if len(row) == 4}
+    assert judged == {
+        "permutations of all genes, beta fit": ["≥ 10 ×", "10.00 ×", "yes"],
+        "the same against tensorQTL on the p": ["≥ 3 ×", "not measured", ""],
+        "nominal pass against QTLtools, outp": ["≥ 2 ×", "1.95 ×", "**NO**"],
+        "floating-point rate of the permutat": ["≥ 75%", "75.0%", "yes"],
+        "genotypes of a contig for matrices,": ["> 1 ×", "1.03 ×", "yes"],
+        "sample subset of a full callset, a ": ["> 1 ×", "1.00 ×", "**NO**"],
+        "permutation pass on two cores again": ["≥ 1.8 ×", "1.80 ×", "yes"],
+        "nominal pass on two cores against o": ["≥ 1.8 ×", "2.00 ×", "yes"],
+    }
+    assert found["the same against tensorQTL on the processor, a core"][3] == "it is not here"
+    figures = found["permutations of all genes, beta fits included, against QTLtools, a core"][3]
+    assert figures == (
+        "wall clock 18.0 s, QTLtools 200.0 s: 11.11 ×; processor time 19.0 s, QTLtools 190.0 s: 10.00 ×"
+    )
+    rate = found["floating-point rate of the permutation pass, of the machine's sgemm peak"][3]
+    assert rate == ("pass 75.0 of 100.0 GFLOP/s, 75.0%; whole job 60.0 GFLOP/s, 60.0%; 1.20 TFLOP executed")
+    assert found["kgp"] == ["0.1; 0.2"]
+
+
+def test_the_page_of_eqtls_says_what_is_missing_and_what_was_equal(eqtl: dict[str, Any]) -> None:
+    markdown = load("eqtl_page").markdown
+    page = markdown(eqtl, "picture.svg")
+    assert "5 of 8 targets are met, 7 were measured." in page
+    assert "log10 p differs by 1.0e-05 at most." in page
+    assert "(2 times another one, as good); beta p's correlate with 0.99912." in page
+    assert "1,000 permutations." in page
+    eqtl["mapping"]["permutations"] = 100
+    assert "100 permutations: the targets are for 1,000." in markdown(eqtl, "picture.svg")
+    facts = {key: eqtl["mapping"][key] for key in ("measured_at", "load", "runs", "machine", "versions")}
+    alone = markdown({"mapping": {**facts, "failed": {"mapping": "no set | here"}}}, "picture.svg")
+    reasons = [row[3] for row in cells(alone).values() if len(row) == 4 and row[1] == "not measured"]
+    assert reasons.count("no set / here") == 6
+    assert reasons.count("it was left out of this run") == 2
+    assert "0 of 8 targets are met, 0 were measured." in alone
+
+
+def test_the_picture_of_eqtls_has_bars_in_parts_of_their_targets(eqtl: dict[str, Any]) -> None:
+    root = ElementTree.fromstring(load("eqtl_page").svg(eqtl))
+    bars = [float(bar.attrib["width"]) for bar in root.iter(f"{SVG}rect")][1:]
+    left = float(list(root.iter(f"{SVG}rect"))[1].attrib["x"])
+    (line,) = root.iter(f"{SVG}line")
+    expected = np.array([1.0, 0.975, 1.0, 3.1 / 3, 1.0, 1.0, 2 / 1.8])
+    assert np.allclose(np.array(bars) / (float(line.attrib["x1"]) - left), expected, rtol=0.002)
+    assert [text.text for text in root.iter(f"{SVG}text")].count("not measured") == 1
+    colours = [bar.attrib["fill"] for bar in root.iter(f"{SVG}rect")][1:]
+    assert [i for i, colour in enumerate(colours) if colour != colours[0]] == [1, 4]
+
+
+def test_a_part_that_is_measured_anew_leaves_the_others(eqtl: dict[str, Any], tmp_path: Path) -> None:
+    part = load("eqtl_part")
+    for name in ("subset", "mapping", "matrices"):
+        part.write_part(tmp_path, name, eqtl[name])
+    place = tmp_path / "benchmarks"
+    assert json.loads((place / "eqtl.json").read_text()) == eqtl
+    assert list(json.loads((place / "eqtl.json").read_text())) == ["mapping", "matrices", "subset"]
+    part.write_part(tmp_path, "subset", {**eqtl["subset"], "rows": 7})
+    assert "the same 7 lines" in (place / "eqtl.md").read_text()
+    assert "2,742,112 pairs" in (place / "eqtl.md").read_text()
+    begun = part.begin_part(3, "python3", "no-such-program")
+    assert set(begun) == {"measured_at", "load", "machine", "versions", "runs", "failed"}
+    assert re.fullmatch(r"Python 3\.[0-9.]+", begun["versions"]["python3"])
+    assert "no-such-program" not in begun["versions"]
+
+
+def test_the_processor_s_seconds_are_those_of_children_too_ended_or_not() -> None:
+    jobs = load("map_jobs")
+    burn = "import time\nwhile time.process_time() < 0.5: pass\n"
+    before = jobs.read_processor_seconds()
+    subprocess.run([sys.executable, "-c", burn], check=True)
+    ended = jobs.read_processor_seconds()
+    assert 0.45 < ended - before < 2.0
+    waits = [sys.executable, "-u", "-c", burn + "print(1)\ntime.sleep(60)"]
+    with subprocess.Popen(waits, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert 0.45 < jobs.read_processor_seconds() - ended < 2.0
+        child.kill()
+
+
+def test_what_the_permutation_pass_multiplies_is_what_it_has_done() -> None:
+    """The stopwatch's count, of a pass with equal genotypes and a constant one, against shapes of real products."""
+    from kgp.eqtl import permutation
+    from kgp.eqtl.design import make_design
+    from kgp.eqtl.distinct import find_distinct
+
+    rng = np.random.default_rng(3)
+    genotypes = rng.integers(0, 3, (40, 30)).astype(np.int8)
+    genotypes[7], genotypes[9], genotypes[11] = genotypes[3], 2 - genotypes[3], 1
+    design = make_design(np.empty((30, 0)), "qtltools")
+    phenotypes = permutation.prepare_permuted(rng.normal(size=(2, 30)), design)
+    watch = load("permutation").Stopwatch(permutation._find_best_permuted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(permutation, "_find_best_permuted", watch)
+        found = list(
+            permutation.map_permutations(
+                phenotypes,
+                find_distinct(genotypes, design),
+                np.array([[0, 40], [0, 12]]),
+                [np.arange(40), np.arange(12)],
+                permutation.draw_permutations(30, 20, seed=1),
+                design,
+            )
+        )
+    distinct = [37, 9]  # two are the same as the fourth, one is constant
+    assert [one.n_vectors for one in found] == distinct
+    assert watch.flop == sum(2 * n * 20 * 30 for n in distinct)
+    assert watch.seconds > 0
+
+
+def test_a_committed_page_of_eqtls_is_that_of_its_recorded_runs() -> None:
+    place = ROOT / "docs" / "benchmarks"
+    there = {path.name for path in place.glob("eqtl.*")}
+    assert there in (set(), {"eqtl.json", "eqtl.md", "eqtl.svg"})
+    if there:
+        page, record = load("eqtl_page"), json.loads((place / "eqtl.json").read_text(encoding="utf-8"))
+        assert (place / "eqtl.md").read_text(encoding="utf-8") == page.markdown(record, "eqtl.svg")
+        assert (place / "eqtl.svg").read_text(encoding="utf-8") == page.svg(record)

@@ -176,7 +176,7 @@ def test_own_phenotypes_or_a_dataset(ran: list[tuple[Any, ...]], capsys: pytest.
     assert cli.main([*argv, "--phenotypes", "a.bed", "--counts", "reads"]) == 2
     said = capsys.readouterr().err
     assert said.count("--dataset and --phenotypes: Phenotypes come from a dataset of the lake") == 2
-    assert "--quantification: A quantification is one of a dataset." in said
+    assert "--counts: A quantification is one of a dataset." in said
 
 
 LOAD = ["load", "samples", "--panel", "a.panel"]
@@ -351,6 +351,7 @@ def test_demo_gets_its_directories(monkeypatch: pytest.MonkeyPatch, bundled: Pat
         (["eqtl", "build", "--profile", "gtx"], "invalid choice: 'gtx'"),
         (["vacuum", "--hours", "24"], "--hours: 24 hours are too few"),
         (["eqtl", "map", "--name", "n", "--mode", "interaction"], "--interaction: A covariate is what"),
+        (["eqtl", "map", "--name", "n", "--max-p", "0.1"], "--max-p: Mode nominal does not use it."),
         (["eqtl", "build", "--min-maf", "rare"], "invalid float value: 'rare'"),
         (["eqtl", "build", "--min-m", "0.1"], "unknown argument '--min-m'"),
         (["load", "variants", "--reader", "fast", "a.vcf"], "invalid choice: 'fast'"),

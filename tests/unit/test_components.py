@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from kgp.config import load_config
 from kgp.eqtl import components
 from kgp.eqtl.components import (
     choose_by_be,
@@ -21,7 +22,9 @@ from kgp.eqtl.components import (
     gram_matrix,
     principal_components,
 )
+from kgp.eqtl.recipe import ExpressionRecipe, Prepared, prepare_expression
 from kgp.errors import InputError, UsageError
+from kgp.params import EqtlBuild
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +43,12 @@ def to_normal(values: np.ndarray) -> np.ndarray:
     return ndtri(rankdata(values, axis=1) / (values.shape[1] + 1.0))
 
 
-def by_svd(values: np.ndarray, *, is_centred: bool = True, is_scaled: bool = True) -> tuple[np.ndarray, ...]:
+def by_svd(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scores and shares of the variance of all components, as prcomp computes them: a thin SVD."""
-    table = values.T
-    if is_centred:
-        table = table - table.mean(axis=0)
-    if is_scaled:
-        table = table / np.sqrt((table**2).sum(axis=0) / (table.shape[0] - 1))
-    left, lengths, right = np.linalg.svd(table, full_matrices=False)
-    return left * lengths, lengths**2 / (lengths**2).sum(), right.T
+    table = values.T - values.mean(axis=1)
+    table = table / np.sqrt((table**2).sum(axis=0) / (table.shape[0] - 1))
+    left, lengths, _ = np.linalg.svd(table, full_matrices=False)
+    return left * lengths, lengths**2 / (lengths**2).sum()
 
 
 def simulate(n_factors: int, n_phenotypes: int = 400, n_samples: int = 80, seed: int = 1) -> np.ndarray:
@@ -79,12 +79,8 @@ class TestComponents:
         st.integers(0, 2**32 - 1),
         st.integers(3, 30),
         st.integers(2, 60),
-        st.booleans(),
-        st.booleans(),
     )
-    def test_they_are_those_of_the_singular_value_decomposition(
-        self, seed, n_samples, n_phenotypes, is_centred, is_scaled
-    ):
+    def test_they_are_those_of_the_singular_value_decomposition(self, seed, n_samples, n_phenotypes):
         generator = np.random.default_rng(seed)
         # Apart enough that each component is one, whatever the noise.
         strengths = 3.0 ** -np.arange(min(n_samples, n_phenotypes, 4))
@@ -92,16 +88,14 @@ class TestComponents:
         right = np.linalg.qr(generator.normal(size=(n_samples, strengths.size)))[0]
         values = 10.0 * (left * strengths) @ right.T
         values = values + generator.normal(size=(n_phenotypes, n_samples)) * 1e-3 + 0.5
-        scores, shares, loadings = by_svd(values, is_centred=is_centred, is_scaled=is_scaled)
+        scores, shares = by_svd(values)
         gaps = -np.diff(shares[:2]) if shares.size > 1 else np.ones(1)
-        made = principal_components(values, 1, is_centred=is_centred, is_scaled=is_scaled, with_loadings=True)
+        made = principal_components(values, 1)
         assert made.variance_explained == pytest.approx(shares, abs=1e-9)
         if gaps[0] > 1e-2:
             sign = np.sign(scores[:, 0] @ made.scores[:, 0])
             length = np.linalg.norm(scores[:, 0])
             assert made.scores[:, 0] / length == pytest.approx(sign * scores[:, 0] / length, abs=1e-9)
-            assert made.loadings is not None
-            assert made.loadings[:, 0] == pytest.approx(sign * loadings[:, 0], abs=1e-9)
 
     @pytest.mark.parametrize("exponent", [-1000, -600, 600, 1000])
     def test_the_scale_of_a_phenotype_does_not_matter_however_large_or_small(self, exponent):
@@ -109,10 +103,8 @@ class TestComponents:
         values = simulate(2, n_phenotypes=50, n_samples=20)
         moved = values.copy()
         moved[::3] *= 2.0**exponent
-        made = principal_components(moved, 5, with_loadings=True)
-        of_plain = principal_components(values, 5, with_loadings=True)
+        made, of_plain = principal_components(moved, 5), principal_components(values, 5)
         assert np.array_equal(made.scores, of_plain.scores)
-        assert np.array_equal(made.loadings, of_plain.loadings)
         assert choose_by_be(moved, seed=1).p_values.tolist() == choose_by_be(values, seed=1).p_values.tolist()
 
     def test_people_are_counted_before_anything_else(self):
@@ -121,17 +113,13 @@ class TestComponents:
         with pytest.raises(UsageError, match="1 principal components of 0 people and 4 phenotypes"):
             principal_components(np.ones((4, 0)), 1)
 
-    @pytest.mark.parametrize(
-        ("is_centred", "is_scaled"), [(True, True), (True, False), (False, True), (False, False)]
-    )
-    def test_on_real_data_fifty_are_those_of_the_decomposition(self, rpkm, is_centred, is_scaled):
-        made = principal_components(rpkm, 50, is_centred=is_centred, is_scaled=is_scaled, with_loadings=True)
-        scores, shares, loadings = by_svd(rpkm, is_centred=is_centred, is_scaled=is_scaled)
+    def test_on_real_data_fifty_are_those_of_the_decomposition(self, rpkm):
+        made = principal_components(rpkm, 50)
+        scores, shares = by_svd(rpkm)
         signs = np.sign((scores[:, :50] * made.scores).sum(axis=0))
         lengths = np.linalg.norm(scores[:, :50], axis=0)
         assert made.variance_explained == pytest.approx(shares, abs=1e-9)
         assert made.scores / lengths == pytest.approx(scores[:, :50] * signs / lengths, abs=1e-9)
-        assert made.loadings == pytest.approx(loadings[:, :50] * signs, abs=1e-9)
 
     def test_they_are_those_of_prcomp(self, rpkm, recorded):
         with gzip.open(recorded / "scores.tsv.gz", "rt") as lines:
@@ -156,12 +144,11 @@ class TestComponents:
 
     def test_blocks_do_not_change_them(self, monkeypatch):
         values = simulate(3, n_phenotypes=101)
-        whole = principal_components(values, 4, with_loadings=True)
+        whole = principal_components(values, 4)
         chosen = choose_by_be(values, seed=7)
         monkeypatch.setattr(components, "BLOCK", 10)
-        pieces = principal_components(values, 4, with_loadings=True)
+        pieces = principal_components(values, 4)
         assert pieces.scores == pytest.approx(whole.scores, abs=1e-9)
-        assert pieces.loadings == pytest.approx(whole.loadings, abs=1e-9)
         assert choose_by_be(values, seed=7).p_values.tolist() == chosen.p_values.tolist()
 
     def test_a_gram_matrix_may_be_accumulated_in_parts(self):
@@ -169,6 +156,15 @@ class TestComponents:
         gram = gram_matrix(values[:150]) + gram_matrix(values[150:])
         made = from_gram(gram, 4, n_phenotypes=400)
         assert made.scores == pytest.approx(principal_components(values, 4).scores, abs=1e-9)
+
+    def test_of_a_gram_matrix_that_is_not_centred_there_is_one_more(self):
+        values = simulate(3, n_samples=12) + 1.0
+        left, lengths, _ = np.linalg.svd(values.T, full_matrices=False)
+        made = from_gram(values.T @ values, 12, n_phenotypes=400, is_centred=False)
+        assert np.abs(made.scores) == pytest.approx(np.abs(left * lengths), abs=1e-6)
+        assert made.variance_explained == pytest.approx(lengths**2 / (lengths**2).sum(), abs=1e-12)
+        with pytest.raises(UsageError, match="Ask for 1 to 11"):
+            from_gram(values.T @ values, 12, n_phenotypes=400)
 
     def test_there_are_as_many_shares_as_components(self):
         few_phenotypes = principal_components(simulate(1, n_phenotypes=7), 2)
@@ -188,15 +184,12 @@ class TestComponents:
         ):
             principal_components(values, 2)
 
-    def test_a_constant_phenotype_is_refused_where_it_has_to_be_scaled(self, monkeypatch):
+    def test_a_constant_phenotype_is_refused(self, monkeypatch):
         monkeypatch.setattr(components, "BLOCK", 10)
         values = simulate(1)
         values[23] = 0.1
         with pytest.raises(InputError, match=r"Phenotype 23 .* is constant and cannot be scaled"):
             principal_components(values, 2)
-        made = principal_components(values, 2, is_scaled=False, with_loadings=True)
-        assert made.loadings is not None
-        assert made.loadings[23] == pytest.approx([0.0, 0.0], abs=1e-12)
 
     @pytest.mark.parametrize(("n", "shape", "most"), [(0, (9, 5), 4), (5, (9, 5), 4), (4, (3, 9), 3)])
     def test_components_that_do_not_exist_are_refused(self, n, shape, most):
@@ -206,7 +199,11 @@ class TestComponents:
 
     def test_without_any_variance_there_are_none(self):
         with pytest.raises(InputError, match="No phenotype varies"):
-            principal_components(np.ones((4, 5)), 1, is_scaled=False)
+            from_gram(np.zeros((5, 5)), 1, n_phenotypes=4)
+
+    def test_values_whose_squares_overflow_have_none(self):
+        with pytest.raises(InputError, match="The values are too large: their squares overflow"):
+            from_gram(np.full((5, 5), np.inf), 1, n_phenotypes=4)
 
 
 class TestElbow:
@@ -314,3 +311,117 @@ def test_both_choose_on_real_data_what_pcaforqtl_chooses(rpkm, recorded):
         ours = {choose_by_be(values, seed=seed).n_components for seed in range(5)}
         assert ours & theirs
         assert max(ours | theirs) - min(ours | theirs) <= 1
+
+
+def make_recipe(**options: object) -> ExpressionRecipe:
+    """The recipe of `kgp eqtl build` with components as hidden factors, and what else is given."""
+    given = {"name": "a", "callset": "c", "dataset": "d", "profile": "none", "factors": "pca", **options}
+    return ExpressionRecipe.of(load_config(environ={}).params(EqtlBuild, given))
+
+
+def prepare(values: np.ndarray, **options: object) -> Prepared:
+    return prepare_expression(values, None, make_recipe(**options), unit="unknown", processing="unknown")
+
+
+class TestChoiceInARecipe:
+    """`--n-factors-by`: what a set gets where no number of components is given."""
+
+    def test_permutations_choose_what_the_algorithm_by_the_letter_does(self, rpkm):
+        n, _ = be_by_the_letter(to_normal(rpkm), 1, 20, 0.05)
+        made = prepare(rpkm, transform="inverse_normal", n_factors_by="be")
+        assert made.factors is not None
+        assert made.factors.names == tuple(f"expression_pc_{i}" for i in range(1, n + 1))
+        assert made.notes == (
+            f"{n} principal components of expression, each of which explains more of its variance than chance does "
+            "(Buja and Eyuboglu: 20 permutations, p at most 0.05, seed 1).",
+        )
+        expected = by_svd(to_normal(rpkm))[0][:, :n]
+        signs = np.sign((made.factors.values * expected).sum(axis=0))
+        assert made.factors.values * signs == pytest.approx(expected, rel=1e-7, abs=1e-8)
+        assert prepare(rpkm, transform="inverse_normal").factors.names != made.factors.names
+
+    def test_its_number_is_one_of_those_of_pcaforqtl(self, rpkm, recorded):
+        with (recorded / "choices.tsv").open() as lines:
+            theirs = {int(r["be"]) for r in csv.DictReader(lines, delimiter="\t") if r["values"] == "normal"}
+        made = prepare(rpkm, transform="inverse_normal", n_factors_by="be")
+        assert min(theirs) - 1 <= len(made.factors.names) <= max(theirs) + 1
+
+    @pytest.mark.parametrize("n_factors", [1, 4])
+    def test_permutations_and_the_elbow_choose_differently(self, n_factors):
+        values = simulate(n_factors)
+        by_be, by_elbow = prepare(values, n_factors_by="be"), prepare(values)
+        assert (len(by_be.factors.names), len(by_elbow.factors.names)) == (n_factors, n_factors + 1)
+        assert by_be.factors.values.tolist() == by_elbow.factors.values[:, :n_factors].tolist()
+        assert by_elbow.notes == (
+            f"{n_factors + 1} principal components of expression, by the elbow of their variance.",
+        )
+
+    @pytest.mark.parametrize("factors_as", ["covariates", "residuals"])
+    def test_the_same_set_comes_again(self, factors_as):
+        values = simulate(2)
+        first, again = (prepare(values, n_factors_by="be", factors_as=factors_as) for _ in range(2))
+        assert first.values.tobytes() == again.values.tobytes()
+        assert first.notes == again.notes
+        if factors_as == "covariates":
+            assert first.factors.values.tobytes() == again.factors.values.tobytes()
+        else:
+            assert first.notes[1:] == (
+                "The phenotypes are residuals of 2 hidden factors; map with --phenotype-df 2.",
+            )
+            scores = by_svd(values)[0][:, :2]
+            design = np.column_stack([np.ones(len(scores)), scores])
+            expected = values - (design @ np.linalg.lstsq(design, values.T, rcond=None)[0]).T
+            assert first.values == pytest.approx(expected, abs=1e-9)
+
+    def test_in_noise_there_are_no_factors_and_it_is_said(self):
+        values = np.random.default_rng(5).normal(size=(300, 60))
+        note = (
+            "No principal component of expression explains more of its variance than chance does (Buja and Eyuboglu: "
+            "20 permutations, p at most 0.05, seed 1): there are no hidden factors."
+        )
+        made = prepare(values, n_factors_by="be")
+        assert (made.factors.names, made.factors.values.shape, made.notes) == ((), (60, 0), (note,))
+        assert (made.values == values).all()
+        left = prepare(values, n_factors_by="be", factors_as="residuals")
+        assert (left.factors, left.notes) == (None, (note,))
+        assert left.values == pytest.approx(values - values.mean(axis=1, keepdims=True), abs=1e-12)
+        assert left.steps[-1].name == "residuals of 0 principal components, 0.0% of the variance"
+
+    def test_more_than_the_people_can_bear_are_refused(self):
+        """Three factors of one strength in five people: an intercept, a variant and they leave no degree of freedom."""
+        generator = np.random.default_rng(1)
+        directions = np.linalg.qr(np.column_stack([np.ones(5), generator.normal(size=(5, 3))]))[0][:, 1:]
+        values = generator.normal(size=(2000, 3)) @ directions.T
+        assert be_by_the_letter(values, 1, 20, 0.05)[0] == 3
+        with pytest.raises(UsageError) as refused:
+            prepare(values, n_factors_by="be")
+        assert str(refused.value) == (
+            "--n-factors: 3 principal components (the number that the method says) are too many for 5 people and 2,000 "
+            "phenotypes. Give --n-factors 2 or fewer, or --factors none, or take more people."
+        )
+
+    def test_where_permutations_would_choose_nothing_they_are_refused(self):
+        with pytest.raises(UsageError) as refused:
+            make_recipe(factors="peer", n_factors_by="be")
+        assert str(refused.value) == (
+            "--n-factors-by be: Permutations choose the number of expression PCs, and factors are peer. "
+            "Give --factors pca, or leave it away."
+        )
+        with pytest.raises(UsageError) as refused:
+            make_recipe(profile="eqtl-catalogue", n_factors_by="be")
+        assert str(refused.value) == (
+            "--n-factors-by be: The number of expression PCs is given: 6. Leave --n-factors away; where the profile "
+            "gives the number, take it back with a --conf file that has eqtl_build: {n_factors: null}."
+        )
+
+    def test_the_number_of_a_profile_can_be_taken_back(self, tmp_path):
+        (tmp_path / "mine.yml").write_text("eqtl_build: {n_factors: null}\n")
+        given = {
+            "name": "a",
+            "callset": "c",
+            "dataset": "d",
+            "profile": "eqtl-catalogue",
+            "n_factors_by": "be",
+        }
+        made = load_config(str(tmp_path / "mine.yml"), environ={}).params(EqtlBuild, given)
+        assert (made.factors, made.n_factors, made.n_factors_by) == ("pca", None, "be")

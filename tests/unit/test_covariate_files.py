@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 import kgp.io.covariates as module
 from kgp.errors import FormatError, InputError
 from kgp.io.covariates import CovariateFile, read_covariates
+from kgp.jobs.eqtl_covariates import CovariateSet, find_unknown, gather_set
+from kgp.jobs.eqtl_own import OwnCovariates
+from kgp.transforms.join import SampleJoin
 
 COLUMNS, ROWS = "people in columns", "people in rows"
 SHARED = (
@@ -83,6 +86,7 @@ def test_tensorqtl_with_missing_values(layouts: Path) -> None:
             ("1", "2", "2", "2"),
         ),
         COLUMNS,
+        (2, 3, 4, 5),
         4,
         {},
     )
@@ -179,42 +183,80 @@ def test_stray_separators_latin_1_and_remarks_are_borne(tmp_path: Path) -> None:
         ('id\tHG00096\n"PC1\t1\n', r"a\.txt, line 2: A quote is opened and not closed\. Mend the line"),
         (
             "id\tHG00096\tHG00097\nPC1\t1\t2\nPC2\t1\n",
-            r"a\.txt, line 3: It has 2 values where the header has 3\. Mend the line",
+            r"a\.txt, line 3 \(PC2\): It has 2 values where the header has 3: none is left for column HG00097\. Mend",
         ),
-        ("id\tHG00096\nPC1\t1\t2\n", r"line 2: It has 3 values where the header has 2"),
-        ("\tHG00096\nPC1\t1\t2\n", r"line 2: It has 3 values where the header has 2"),
+        (
+            "id\tHG00096\nPC1\t1\t2\n",
+            r"line 2 \(PC1\): It has 3 values where the header has 2: '2' is one too many",
+        ),
+        (
+            "\tHG00096\nPC1\t1\t2\n",
+            r"line 2 \(PC1\): It has 3 values where the header has 2: '2' is one too many",
+        ),
+        (
+            "IID\tPC1\tPC2\nHG00096\t1\t2\nHG00097\t1\n",
+            r"line 3 \(HG00097\): It has 2 values where the header has 3: none is left for column PC2",
+        ),
         (
             "id\tHG00096\tHG00097\nPC1\t1\t2\nPC2\t1\tinf\n",
-            r"a\.txt, line 3, column HG00097: 'inf' is no finite number\. Write NA where",
+            r"a\.txt, line 3, column HG00097: 'inf' is no finite number: PC2 of HG00097\. Write NA where a value is",
         ),
-        ("IID\tPC1\tPC2\nHG00096\t1\t-1e999\n", r"line 2, column PC2: '-1e999' is no finite number"),
+        (
+            "IID\tPC1\tPC2\nHG00096\t1\t-1e999\n",
+            r"line 2, column PC2: '-1e999' is no finite number: PC2 of HG00096",
+        ),
+        (
+            "FID IID PC1\n0 HG00096 Infinity\n",
+            r"line 2, column PC1: 'Infinity' is no finite number: PC1 of HG00096",
+        ),
         (
             "id\tHG00096\nPC1\t1\nPC2\t1\nPC1\t2\n",
             r"a\.txt, line 4: Covariate PC1 is there a second time, after line 2\. Leave one",
         ),
         (
             "id\tHG00096\tHG00097\tHG00096\nPC1\t1\t2\t3\n",
-            r"column 4 of the header: Person HG00096 is there a second time, after column 2 of the header",
+            r"a\.txt, line 1, column 4 of the header: Person HG00096 is there a second time, after column 2 of the",
         ),
         (
             "IID\tPC1\tPC1\nHG00096\t1\t2\n",
-            r"column 3 of the header: Covariate PC1 is there a second time, after column 2",
+            r"a\.txt, line 1, column 3 of the header: Covariate PC1 is there a second time, after column 2",
         ),
         (
             "IID\tPC1\nHG00096\t1\nHG00096\t2\n",
             r"line 3: Person HG00096 is there a second time, after line 2",
         ),
         ("id\tHG00096\n\t1\n", r"line 2: Covariate 1 has no name\. Give it one"),
-        ("id\tHG00096\t\tHG00097\nPC1\t1\t2\t3\n", r"column 3 of the header: Person 2 has no name"),
-        ("#FID\tIID\tSID\n0\tHG00096\t0\n", r"column 4 of the header: It has no covariates"),
+        ("IID\tPC1\nHG00096\t1\n\t2\n", r"a\.txt, line 3: Person 2 has no name\. Give it one"),
+        (
+            "IID\tPC1\t\tPC3\nHG00096\t1\t2\t3\n",
+            r"a\.txt, line 1, column 3 of the header: Covariate 2 has no name",
+        ),
+        (
+            "id\tHG00096\t\tHG00097\nPC1\t1\t2\t3\n",
+            r"a\.txt, line 1, column 3 of the header: Person 2 has no name",
+        ),
+        (
+            "#FID\tIID\tSID\n0\tHG00096\t0\n",
+            r"a\.txt, line 1, column 4 of the header: It has no covariates\. Give a table",
+        ),
         (
             "id\tA\tB\tC\tD\nPC1\t1\t2\t3\t4\n",
-            r"a\.txt: Nobody is known, neither in its header \(A, B, C, …\) nor in its first column \(PC1\)\. Load "
-            r"these people first \(kgp load samples\)",
+            r"a\.txt, line 1: Nobody is known, neither in its header \(A, B, C, …\) nor in its first column \(PC1\)\. "
+            r"Load these people first \(kgp load samples\)",
         ),
         (
             "id\tHG00096\tHG00097\nHG00096\t1\t2\nHG00097\t1\t2\n",
-            r"There are people on both sides: HG00096 in the header and HG00096 in the first column\. Leave people",
+            r"a\.txt, line 1: There are people on both sides: HG00096 in the header \(column 2\) and HG00096 in the "
+            r"first column \(line 2\)\. Leave people on one side",
+        ),
+        (
+            "id\tage\tHG00097\nsex\t1\t2\nHG00099\t1\t2\n",
+            r"line 1: .* both sides: HG00097 in the header \(column 3\) and HG00099 in the first column \(line 3\)",
+        ),
+        (
+            "PC1\t0.1\t-2e-3\tNA\t1\nPC2\t1\t2\t3\t4\n",
+            r"a\.txt, line 1: It begins with values of PC1 \(0\.1, -2e-3, NA, …\): the header is missing\. Put a line "
+            r"with names above it",
         ),
         (
             "## PLINK 1.9\nHG00096 HG00096 0.1 0.2\nHG00097 HG00097 0.3 0.4\n",
@@ -225,6 +267,67 @@ def test_stray_separators_latin_1_and_remarks_are_borne(tmp_path: Path) -> None:
 def test_bad_input_has_one_clear_message(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         read_covariates(write(tmp_path / "a.txt", text))
+
+
+@pytest.mark.parametrize("orientation", [COLUMNS, ROWS])
+def test_windows_ends_a_byte_order_mark_and_trailing_tabs_make_no_difference(
+    tmp_path: Path, orientation: str
+) -> None:
+    people = "id\tHG00096\tHG00097\nPC1\t1\t\nPC2\tNaN\t-2.5\n"
+    turned = "IID\tPC1\tPC2\nHG00096\t1\tNaN\nHG00097\t\t-2.5\n"
+    text = people if orientation == COLUMNS else turned
+    strange = "\ufeff" + text.replace("\n", "\t\t\r\n")
+    plain = read_covariates(write(tmp_path / "a.txt", text))
+    found = read_covariates(write(tmp_path / "b.txt", strange))
+    assert (found.orientation, found.covariate_ids, found.sample_ids) == (
+        orientation,
+        ("PC1", "PC2"),
+        ("HG00096", "HG00097"),
+    )
+    assert found.values == plain.values == ((1.0, None), (None, -2.5))
+    assert (found.line_numbers, found.n_lines) == (plain.line_numbers, plain.n_lines) == ((2, 3), 2)
+    assert set(found.warnings) == {"stray separator in the header", "stray separator at the end of a line"}
+
+
+def gather(path: str) -> CovariateSet:
+    own = OwnCovariates("a", Path(path).name, read_covariates(path))
+    return gather_set(own.name, own.rows(), own=own)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("id\tHG00096\tHG00097\tHG00099\n\nPC1\t1\t2\t3\nage\t70\tover 80\t50\n", "line 4, column HG00097"),
+        ("#FID\tIID\tage\n0\tHG00096\t70\n0\tHG00097\tover 80\n0\tHG00099\t5\n", "line 3, column age"),
+    ],
+    ids=["columns", "rows"],
+)
+def test_a_word_among_numbers_of_a_file_is_named_by_its_place(tmp_path: Path, text: str, place: str) -> None:
+    with pytest.raises(InputError) as refused:
+        gather(write(tmp_path / "a.txt", text))
+    assert str(refused.value) == (
+        f"a.txt, {place}: Covariate age holds 2 numbers and 1 words, as 'over 80' of HG00097. "
+        "Write NA where a number is missing, or words for all people, and load the file again."
+    )
+
+
+def test_missing_values_of_a_file_leave_their_people_out_by_name(tmp_path: Path) -> None:
+    """NaN and an empty cell are no values: whoever has one is named with the covariate, and so is a stranger."""
+    path = write(tmp_path / "a.txt", "id\tHG00096\tHG00097\tHG00099\nage\t70\tnan\t50\ncentre\tA\tB\t\n")
+    joined = SampleJoin(
+        sample_ids=("HG00096", "HG00097", "HG00099", "HG00100"),
+        run_ids=("r1", "r2", "r3", "r4"),
+        sample_indices=(0, 1, 2, 3),
+        n_callset=4,
+        without_genotypes=(),
+        without_expression=(),
+        dropped={},
+    )
+    assert find_unknown([gather(path)], joined) == {
+        "HG00097": "covariate age not known",
+        "HG00099": "covariate centre not known",
+        "HG00100": "not in covariate set a",
+    }
 
 
 def test_a_file_that_is_cut_off_or_not_there(tmp_path: Path) -> None:

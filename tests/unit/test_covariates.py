@@ -99,13 +99,28 @@ def test_more_covariates_than_people_leave_as_many_as_can_be_told_apart():
 
 
 def test_a_missing_value_is_refused_by_name():
-    with pytest.raises(InputError, match="Covariate b has missing values"):
+    with pytest.raises(InputError) as refused:
         drop_useless(["a", "b"], np.array([[1.0, 2.0], [2.0, np.nan], [3.0, 1.0]]))
+    assert str(refused.value) == (
+        "covariates, person 1 (counted from 0), column b: Covariate b has missing values, of 1 of 3 people. "
+        "Give a number for every person, or leave it out."
+    )
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_no_value_that_is_no_number_gets_by(bad):
+    values = np.array([[1.0, 2.0], [bad, bad], [bad, 1.0], [4.0, 4.0]])
+    with pytest.raises(InputError, match=r"person 1 .*, column a: .* missing values, of 2 of 4 people"):
+        drop_useless(["a", "b"], values)
+    with pytest.raises(InputError, match=r"person 1 .*, column 0 .*: .* missing values, of 2 of 4 people"):
+        orthonormal_basis(values)
 
 
 def test_degrees_of_freedom():
     check_degrees_of_freedom(6, 3)
-    with pytest.raises(InputError, match="5 people are too few for 3 covariates"):
+    with pytest.raises(
+        InputError, match=r"^covariates: 5 people are too few for 3 covariates.*at least 6 people\.$"
+    ):
         check_degrees_of_freedom(5, 3)
 
 
@@ -138,7 +153,8 @@ def test_one_level_makes_no_indicator():
 @pytest.mark.parametrize("missing", [None, "", "  "])
 def test_a_missing_level_is_refused_with_the_person(missing):
     with pytest.raises(
-        InputError, match=r"lab of HG00097 is not known \(2 of 3 people\)\. Give it, leave lab"
+        InputError,
+        match=r"^covariate lab, person HG00097: lab of HG00097 is not known \(2 of 3 people\)\. Give it, leave lab",
     ):
         make_indicators("lab", ["UU", missing, None], ["HG00096", "HG00097", "HG00099"])
 
@@ -155,7 +171,8 @@ def test_names_have_no_blanks_and_stay_apart():
         "lab_CNAG_CRG_Barcelona",
     )
     with pytest.raises(
-        InputError, match="'CNAG CRG' and 'CNAG_CRG' would be the same covariate lab_CNAG_CRG"
+        InputError,
+        match=r"^covariate lab: 'CNAG CRG' and 'CNAG_CRG' would be the same covariate lab_CNAG_CRG",
     ):
         make_indicators("lab", ["CNAG CRG", "CNAG_CRG", "A"], ["a", "b", "c"])
     with pytest.raises(InputError, match="would be the same covariate lab_a_b"):
@@ -163,7 +180,9 @@ def test_names_have_no_blanks_and_stay_apart():
 
 
 def test_levels_and_people_are_as_many():
-    with pytest.raises(InputError, match="2 levels of lab were given for 3 people"):
+    with pytest.raises(
+        InputError, match=r"^covariate lab: 2 levels of lab were given for 3 people\. Give one"
+    ):
         make_indicators("lab", ["A", "B"], ["a", "b", "c"])
 
 
@@ -206,11 +225,15 @@ def test_what_was_dropped_before_is_still_told():
 def test_parts_that_do_not_fit_together_are_refused():
     two = Covariates(("a",), np.array([[0.0], [1.0]]), {})
     three = Covariates(("b",), np.array([[0.0], [1.0], [0.0]]), {})
-    with pytest.raises(InputError, match=r"Covariates of different people cannot be joined: 2, 3 people"):
+    with pytest.raises(
+        InputError, match=r"^covariates: Covariates of different people cannot be joined: 2, 3 people"
+    ):
         join_covariates(two, three)
-    with pytest.raises(InputError, match="There are two covariates a"):
+    with pytest.raises(
+        InputError, match=r"^covariates, columns 1 and 2: There are two covariates a\. Name them apart"
+    ):
         join_covariates(two, two)
-    with pytest.raises(InputError, match="No covariates were given"):
+    with pytest.raises(InputError, match=r"^covariates: No covariates were given to join\. Give a part"):
         join_covariates()
 
 
@@ -242,17 +265,22 @@ def test_what_cannot_be_residualised_is_refused():
     values = np.random.default_rng(1).normal(size=(3, 6))
     column = np.arange(6.0)[:, None]
     with pytest.raises(
-        InputError, match=r"Covariate 1 \(counted from 0\) is a combination of those before it"
+        InputError,
+        match=r"^covariates, column 1 .*: Covariate 1 \(counted from 0\) is a combination of those before it",
     ):
         residualise(values, np.hstack([column, 2.0 * column + 5.0]))
-    with pytest.raises(InputError, match=r"Covariate 0 \(counted from 0\) is constant.*intercept"):
+    with pytest.raises(
+        InputError, match=r"^covariates, column 0 .*: Covariate 0 \(counted from 0\) is constant.*intercept"
+    ):
         residualise(values, np.full((6, 1), 0.1))
     with pytest.raises(InputError, match=r"Covariate 1 \(counted from 0\) has missing values"):
         residualise(values, np.hstack([column, np.full((6, 1), np.nan)]))
-    with pytest.raises(InputError, match="The covariates are of 6 people, the phenotypes of 5"):
+    with pytest.raises(InputError, match=r"^covariates: The covariates are of 6 people, the phenotypes of 5"):
         residualise(values[:, :5], column)
     values[2, 1] = np.nan
-    with pytest.raises(InputError, match=r"Phenotype 2 \(counted from 0\) has missing values"):
+    with pytest.raises(
+        InputError, match=r"^phenotypes, row 2, column 1 .*: Phenotype 2 \(counted from 0\) has missing"
+    ):
         residualise(values, column)
 
 

@@ -349,6 +349,7 @@ def test_missing_values_are_refused_or_null(text: str, tmp_path: Path) -> None:
         ("1\tx\t10\tX\t1\t2", "X: its start 'x' is no whole number of bases"),
         ("1\t1e5\t10\tX\t1\t2", "X: its start '1e5' is no whole number of bases"),
         ("1\t10\t9\tX\t1\t2", "X: 10-9 is no interval"),
+        ("1\t10\t9\tensg7.x\t1\t2", r"line 4: ensg7\.x: 10-9 is no interval"),
         ("\t9\t10\tX\t1\t2", "X: no contig"),
         ('1\t9\t10\t"X\t1\t2', "A quote is not closed"),
         ("1\t9\t10\tX\t1\r\t2", "A carriage return within the line"),

@@ -49,6 +49,13 @@ def test_each_side_that_lacks_a_person_is_named():
     assert joined.without_expression == ("HG2", "HG6")
 
 
+def test_who_is_missing_in_ones_own_file_is_told_so_though_no_panel_knows_anybody():
+    own = Sources("phase3", None, "ALL", "x2.bed")
+    joined = join_people(own, [(0, "a"), (1, "b")], [("a", "a")], {"a"}, known("a"))
+    assert joined.dropped == {"b": "no expression in file x2.bed"}
+    assert joined.sample_ids == ("a",)
+
+
 def test_a_person_of_unknown_sex_is_dropped_by_name_where_the_recipe_needs_it():
     arguments = (
         SOURCES,

@@ -58,7 +58,7 @@ def pairs_of(made: MadeSet, window=None):
 
 def cut_finely(monkeypatch):
     """Many blocks instead of one a contig."""
-    monkeypatch.setitem(map_cuts.plan_cis.__kwdefaults__, "block_seconds", 1e-4)
+    monkeypatch.setitem(map_cuts.plan_cis.__kwdefaults__, "block_seconds", 3e-5)
 
 
 def test_nominal_pairs_are_those_of_regressions_written_out(tmp_path):
@@ -206,6 +206,30 @@ def test_q_values_and_thresholds_of_few_phenotypes_are_those_of_benjamini_and_ho
     assert fixed.details["figures"] | {"pi0": pi0, "lambda": 0.5} == fixed.details["figures"]
     told = read_rows(tmp_path, t.EQTL_TOP, f"map_id = '{fixed.details['map_id']}'")
     np.testing.assert_allclose(told["q_value"], q * pi0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("groups", "fdr"), [(None, 0.05), (None, 0.5), (None, 1.0), (["a", "a", None, "b", "b", "b"] * 4, 0.2)]
+)
+def test_thresholds_of_qtltools_are_on_the_scale_of_p_value(tmp_path, groups, fdr):
+    """By the lines of runFDR_cis.R; phenotypes are eGenes where p_value is at most the threshold, and nowhere else."""
+    made = make_set(n_phenotypes=24, groups=groups)
+    made.phenotypes[::3] = np.random.default_rng(2).normal(size=made.phenotypes[::3].shape)
+    made.write(tmp_path)
+    report = map_set(tmp_path, mode="permute", model="qtltools", fdr=fdr, grouped=groups is not None)
+    rows = read_rows(tmp_path, t.EQTL_TOP)
+    p_beta, df = report.details["figures"]["p_beta_threshold"], report.details["df"]
+    assert df == 60 - 2
+    dof2 = rows["effective_df"].to_numpy()
+    assert (np.abs(dof2 - df) > 0.5).any()
+    test0 = stats.f.isf(stats.beta.ppf(p_beta, rows["beta_shape1"], rows["beta_shape2"]), 1, dof2)
+    corr0 = np.sqrt(test0 / (dof2 + test0))
+    expected = stats.f.sf(df * corr0 * corr0 / (1 - corr0 * corr0), 1, df)
+    np.testing.assert_allclose(rows["p_threshold"], expected, rtol=1e-7)
+    is_egene = rows["is_egene"].to_numpy(zero_copy_only=False)
+    assert is_egene.any()
+    assert is_egene.all() == (fdr == 1.0)
+    assert (is_egene == (rows["p_value"].to_numpy() <= rows["p_threshold"].to_numpy())).all()
 
 
 def test_without_an_egene_there_is_no_threshold(tmp_path):
@@ -368,13 +392,21 @@ def test_bad_input_has_its_message(tmp_path):
         UsageError, match=r"--cis-window: A trans mapping has no cis window. .*--trans-distance"
     ):
         map_set(tmp_path / "good", mode="trans", cis_window=1000)
-    with pytest.raises(InputError, match="60 people are too few for 58 covariates"):
-        map_set(tmp_path / "good", phenotype_df=55)
+    for options in ({}, {"mode": "interaction", "interaction": "c0"}):
+        least = 61 + len(options) // 2
+        with pytest.raises(
+            InputError,
+            match=r"covariates and --phenotype-df: 60 people are too few for 3 covariates and 55 lost degrees of "
+            rf"freedom: no degree of freedom is left. Give a smaller --phenotype-df, .* at least {least} people",
+        ):
+            map_set(tmp_path / "good", phenotype_df=55, **options)
 
     missing = make_set()
     missing.covariates[3, 1] = np.nan
     missing.write(tmp_path / "missing")
-    with pytest.raises(InputError, match=r"Covariate c1 has missing values. Give a number for every person"):
+    with pytest.raises(
+        InputError, match=r"column c1: Covariate c1 has missing values, of 1 of 60 people. Give a number"
+    ):
         map_set(tmp_path / "missing")
 
     flat = make_set()
@@ -384,8 +416,35 @@ def test_bad_input_has_its_message(tmp_path):
         InputError, match=r"set made: Nothing can be tested: constant phenotype: 6. Build a set"
     ):
         map_set(tmp_path / "flat")
+    with pytest.raises(InputError, match=r"Build a set with other phenotypes, or map other contigs.$"):
+        map_set(tmp_path / "flat", mode="trans")
     assert read_rows(tmp_path / "flat", t.EQTL_MAPS).num_rows == 0
     assert not (tmp_path / "flat" / "_maps").exists()
+
+
+def test_what_mends_a_mapping_of_nothing_is_of_its_mode(tmp_path):
+    made = make_set()
+    made.write(tmp_path / "near")
+    kept = [made.phenotype_contigs[i] == "2" for i in range(6)]
+    made.phenotypes, made.tss = made.phenotypes[kept], [x for x, k in zip(made.tss, kept, strict=True) if k]
+    made.phenotype_contigs = ["2"] * sum(kept)
+    made.phenotype_ids = made.phenotype_ids[: sum(kept)]
+    there = [contig == "2" for contig in made.contigs]
+    made.genotypes, made.positions = made.genotypes[there], np.asarray(made.positions)[there]
+    made.variant_ids = [x for x, k in zip(made.variant_ids, there, strict=True) if k]
+    made.vcf_ids, made.contigs = made.vcf_ids[: sum(there)], ["2"] * sum(there)
+    made.write(tmp_path / "one")
+    with pytest.raises(
+        InputError,
+        match=r"pair nearer than the trans distance: [\d,]+\. Give a smaller --trans-distance, build a set with other "
+        r"phenotypes, or map other contigs\.$",
+    ):
+        map_set(tmp_path / "one", mode="trans")
+    with pytest.raises(
+        InputError,
+        match=r"Give a smaller --min-interaction-maf, .*build a set with other phenotypes or a wider window",
+    ):
+        map_set(tmp_path / "near", mode="interaction", interaction="c0", min_interaction_maf=0.5)
 
 
 # ----------------------------------------------------------------------------------------- killed and gone on

@@ -16,6 +16,7 @@ from map_sets import MadeSet, make_set, map_set, read_rows
 from report_lake import load_row
 
 FDR = 0.2
+NO_EGENE = "phenotype that is no eGene of the permutation pass"
 
 
 def with_two_signals(**given) -> MadeSet:
@@ -84,7 +85,24 @@ def test_independent_rows_are_the_signals_of_the_egenes(tmp_path, model):
     assert (figures["n_egenes"], figures["n_signals"]) == (len(top), len(rows))
     assert figures["n_several"] == several
     assert report.details["n_phenotypes"] == len(top)
+    n_others = len(made.phenotype_ids) - len(top)
+    assert n_others > 0
+    assert report.details["dropped"][NO_EGENE] == n_others
     assert any("more than one" in note for note in report.notes)
+
+
+def test_the_last_of_all_significant_phenotypes_keeps_its_signal(tmp_path):
+    """Its p_value is the threshold: rounding of the second search may not lose it."""
+    for seed in (3, 4):
+        lake = tmp_path / str(seed)
+        made = make_set(seed, n_phenotypes=12)
+        made.write(lake)
+        map_set(lake, mode="permute", model="qtltools", fdr=1.0)
+        report = map_set(lake, mode="independent", model="qtltools", fdr=1.0)
+        found = set(read_rows(lake, t.EQTL_INDEPENDENT)["phenotype_id"].to_pylist())
+        assert found == set(made.phenotype_ids)
+        assert report.details["figures"]["n_lost"] == 0
+        assert report.details["dropped"] == {}
 
 
 def test_signals_of_groups_are_searched_as_one(tmp_path):
@@ -92,7 +110,7 @@ def test_signals_of_groups_are_searched_as_one(tmp_path):
     made.groups = ["a", "a", None, "b", "b", "b"]
     made.write(tmp_path)
     map_set(tmp_path, mode="permute", fdr=FDR, grouped=True)
-    map_set(tmp_path, mode="independent", fdr=FDR, grouped=True)
+    report = map_set(tmp_path, mode="independent", fdr=FDR, grouped=True)
     top = {row["group_id"]: row for row in read_rows(tmp_path, t.EQTL_TOP).to_pylist()}
     rows = read_rows(tmp_path, t.EQTL_INDEPENDENT).to_pylist()
     assert set(top) == {"a", "b", "gene2"}
@@ -100,6 +118,9 @@ def test_signals_of_groups_are_searched_as_one(tmp_path):
     for row in rows:
         members = {"a": {"gene0", "gene1"}, "gene2": {"gene2"}, "b": {"gene3", "gene4", "gene5"}}
         assert row["phenotype_id"] in members[row["group_id"]]
+    n_in_egenes = sum(len(members[name]) for name, row in top.items() if row["is_egene"])
+    assert report.details["dropped"].get(NO_EGENE, 0) == 6 - n_in_egenes
+    assert report.details["n_phenotypes"] == n_in_egenes
 
 
 def test_independent_needs_the_permutation_pass(tmp_path):

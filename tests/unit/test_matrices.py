@@ -233,7 +233,7 @@ def test_counts_stand_beside_the_values_and_complete_the_libraries(lake, context
     assert np.array_equal(found.counts, [[20, 10], [40, 30], [nan, nan], [200, 100], [8, 7]], equal_nan=True)
     assert found.apart == [None, None, None, ONLY_COUNTS, ONLY_COUNTS]
     assert found.notes == ("2 phenotypes of reads have counts only: they are part of the libraries.",)
-    recipe = ExpressionRecipe(0.0, 0.0, 0, 0.0, 1.0, "tmm", "none", "none", None, "covariates")
+    recipe = ExpressionRecipe(0.0, 0.0, 0, 0.0, 1.0, "tmm", "none", "none", None, "elbow", "covariates")
     ever = judge_ever(found, ["21", "22"])
     made = prepare_expression(found.values, found.counts, recipe, unit="rpkm", processing="none", places=ever)
     assert made.reasons == [None, None, "counts missing", ONLY_COUNTS, ONLY_COUNTS]
@@ -371,7 +371,7 @@ def test_factors_of_a_contig_are_those_of_all(lake, context):
     found = fetch_expression(context, DATASET, [quantification("genes", ["r1"])], None, ["r1"])
     assert judge_ever(found, ["21", "22"]) == [None, None, m.NOT_AUTOSOMAL, m.NO_PLACE]
     assert found.values.shape == (4, 1)
-    recipe = ExpressionRecipe(0.0, 0.0, 0, 0.0, 1.0, "none", "none", "none", None, "covariates")
+    recipe = ExpressionRecipe(0.0, 0.0, 0, 0.0, 1.0, "none", "none", "none", None, "elbow", "covariates")
     made = prepare_expression(found.values, None, recipe, unit="rpkm", processing="none")
     assert made.reasons == [NO_VALUES] * 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing
 from pathlib import Path
@@ -27,6 +28,7 @@ from kgp.params import (
     LoadRuns,
     LoadSamples,
     LoadVariants,
+    Mode,
     Profile,
     Quality,
     Region,
@@ -113,6 +115,22 @@ def test_what_is_said_of_an_option_itself_counts_more_than_the_profile(tmp_path:
     assert (made.profile, made.factors, made.min_hwe_p) == ("gtex", "peer", 0.5)
     made = config.params(EqtlBuild, {**MATRICES, "profile": "basic"})
     assert (made.profile, made.factors, made.min_maf, made.min_mac) == ("basic", "pca", 0.01, 7)
+
+
+def test_what_a_person_asked_for_is_known(tmp_path: Path) -> None:
+    """On the command line, in the environment, in a file; also where the profile says the same."""
+    given = {"name": "a", "callset": "c", "dataset": "d", "profile": "gtex", "min_maf": None}
+    assert not load_config(environ={}).params(EqtlBuild, given).is_asked_for("normalisation")
+    told = load_config(environ={}).params(EqtlBuild, {**given, "normalisation": "tmm"})
+    assert told.is_asked_for("normalisation")
+    assert not told.is_asked_for("min_maf")
+    environ = {"KGP_EQTL_BUILD_NORMALISATION": "tmm"}
+    assert load_config(environ=environ).params(EqtlBuild, given).is_asked_for("normalisation")
+    conf = tmp_path / "own.yml"
+    conf.write_text("eqtl_build:\n  normalisation: tmm\n")
+    assert load_config(str(conf), environ={}).params(EqtlBuild, given).is_asked_for("normalisation")
+    conf.write_text("eqtl_profile_gtex:\n  normalisation: tmm\n")
+    assert not load_config(str(conf), environ={}).params(EqtlBuild, given).is_asked_for("normalisation")
 
 
 def test_a_profile_that_there_is_not_and_one_that_says_too_much(base: Config, tmp_path: Path) -> None:
@@ -309,9 +327,28 @@ def test_load_samples_needs_a_file_and_reads_the_names_of_callsets(base: Config)
         (WriteReport, {"out": "report.pdf"}, "--out: 'report.pdf' does not end in .html"),
         (WriteReport, {"max_variants": 0}, "--max-variants: 0 is out of range"),
         (Vacuum, {"hours": 167}, "--hours: 167 hours are too few"),
-        (EqtlMap, {"name": "n", "permutations": 9}, "--permutations: 9 permutations are too few"),
-        (EqtlMap, {"name": "n", "fdr": 1.5}, "--fdr: 1.5 is out of range"),
-        (EqtlMap, {"name": "n", "q_lambda": 1.0}, "--q-lambda: 1.0 is out of range"),
+        (
+            EqtlMap,
+            {"name": "n", "mode": "permute", "permutations": 9},
+            "--permutations: 9 permutations are too few",
+        ),
+        (EqtlMap, {"name": "n", "mode": "permute", "fdr": 1.5}, "--fdr: 1.5 is out of range"),
+        (
+            EqtlMap,
+            {"name": "n", "mode": "permute", "fdr": 0.0},
+            "--fdr: 0.0 is out of range. Give a number above 0",
+        ),
+        (
+            EqtlMap,
+            {"name": "n", "mode": "trans", "max_p": 0.0},
+            "--max-p: 0.0 is out of range. Give a number above",
+        ),
+        (EqtlMap, {"name": "n", "mode": "trans", "max_p": math.nan}, "--max-p: nan is out of range"),
+        (EqtlMap, {"name": "n", "mode": "permute", "q_lambda": 1.0}, "--q-lambda: 1.0 is out of range"),
+        (EqtlMap, {"name": "n", "mode": "finemap", "n_effects": 0}, "--n-effects: 0 is out of range"),
+        (EqtlMap, {"name": "n", "mode": "finemap", "coverage": 0.0}, "--coverage: 0.0 is out of range"),
+        (EqtlMap, {"name": "n", "mode": "finemap", "coverage": 1.0}, "--coverage: 1.0 is out of range"),
+        (EqtlMap, {"name": "n", "mode": "finemap", "min_purity": 1.5}, "--min-purity: 1.5 is out of range"),
         (EqtlMap, {"name": "n", "mode": "interaction"}, "--interaction: A covariate is what interactions"),
         (EqtlTop, {"name": "n", "rows": 0}, "--rows: 0 is out of range"),
         (SamplesQc, {"callset": "c", "min_maf": 0.6}, "--min-maf: 0.6 is out of range"),
@@ -321,6 +358,72 @@ def test_load_samples_needs_a_file_and_reads_the_names_of_callsets(base: Config)
 def test_numbers_and_names_out_of_range(base: Config, kind: type, given: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         base.params(kind, given)
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "message"),
+    [
+        (
+            "nominal",
+            {"permutations": 10, "fdr": 0.1, "grouped": True, "max_p": 1e-3},
+            "--permutations, --fdr, --grouped, --max-p: Mode nominal does not use them. Leave them away; give "
+            "--permutations, --fdr and --grouped with --mode permute, independent or finemap; --max-p with "
+            "--mode trans.",
+        ),
+        (
+            "permute",
+            {"n_effects": 5},
+            "--n-effects: Mode permute does not use it. Leave it away; give --n-effects with --mode finemap.",
+        ),
+        (
+            "finemap",
+            {"min_interaction_maf": 0.1},
+            "--min-interaction-maf: Mode finemap does not use it. Leave it away; give --min-interaction-maf with "
+            "--mode interaction.",
+        ),
+        (
+            "trans",
+            {"seed": 1},
+            "--seed: Mode trans does not use it. Leave it away; give --seed with --mode permute, independent or "
+            "finemap.",
+        ),
+    ],
+)
+def test_an_option_of_other_modes_is_refused(base: Config, mode: str, given: dict, message: str) -> None:
+    """Also one that is given as it is by default."""
+    with pytest.raises(UsageError) as refused:
+        base.params(EqtlMap, {"name": "n", "mode": mode, **given})
+    assert " ".join(str(refused.value).split()) == message
+
+
+_OF_ALL_MODES = {"model": "fastqtl", "contig": ["1"], "phenotype_df": 2, "replace": True}
+_OF_PERMUTATIONS = {
+    "permutations": 20,
+    "seed": 2,
+    "fdr": 0.1,
+    "q_lambda": 0.5,
+    "grouped": True,
+    "cis_window": 10,
+}
+_OF_MODES = {
+    "nominal": {"cis_window": 10},
+    "permute": _OF_PERMUTATIONS,
+    "independent": _OF_PERMUTATIONS,
+    "finemap": {**_OF_PERMUTATIONS, "n_effects": 5, "coverage": 0.9, "min_purity": 0.1},
+    "interaction": {"cis_window": 10, "interaction": "c", "min_interaction_maf": 0.1},
+    "trans": {"max_p": 0.1, "trans_distance": 0},
+}
+
+
+@pytest.mark.parametrize("mode", typing.get_args(Mode))
+def test_a_mode_takes_all_that_it_uses_and_leaves_the_configurations_options_alone(
+    mode: str, base: Config
+) -> None:
+    of_others = {"permutations": 20, "fdr": 0.1, "n_effects": 5, "min_interaction_maf": 0.1, "max_p": 0.1}
+    config = Config({**base.values, "eqtl_map": {**base.values["eqtl_map"], **of_others}})
+    made = config.params(EqtlMap, {"name": "n", "mode": mode, **_OF_ALL_MODES, **_OF_MODES[mode]})
+    assert made.mode == mode
+    assert dataclasses.replace(made, seed=7).seed == 7
 
 
 @given(

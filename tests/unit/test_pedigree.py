@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kgp.errors import FormatError
 from kgp.io.pedigree import read_pedigree
-from kgp.transforms.relationships import VOCABULARY, normalise_relationship
+from kgp.transforms.relationships import normalise_relationship
 
 HEADER = (
     "Family ID", "Individual ID", "Paternal ID", "Maternal ID", "Gender", "Phenotype", "Population", "Relationship",
@@ -89,7 +89,6 @@ def test_every_spelling_of_the_real_pedigree_is_known(raw: dict[str, dict[str, s
     assert None not in found.values()
     for text, words in found.items():
         assert words is not None
-        assert set(words.split("; ")) <= set(VOCABULARY)
         assert ";" not in text or words.count(";") == text.count(";")
         # Whoever is some grandparent, parent or child in the text is the same in the vocabulary.
         for word in ("grandmother", "grandfather"):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kgp.errors import BuildError, FormatError, InputError
 from kgp.genome import GRCH37, GRCH38
 from kgp.io.matrix_sets import PHENOTYPE_PLACES
-from kgp.io.phenotype_bed import OwnPhenotypes, read_phenotype_bed
+from kgp.io.phenotype_bed import MAX_VALUE, MIN_RANGE, OwnPhenotypes, read_phenotype_bed
 from kgp.tables import EQTL_PHENOTYPES
 
 FASTQTL = """\
@@ -75,6 +75,20 @@ def test_the_layouts_of_all_tools(bed: Callable[..., Path], text: str, name: str
     assert found.rows.schema.names == list(PHENOTYPE_PLACES)
     for name in PHENOTYPE_PLACES:
         assert found.rows.schema.field(name).type == EQTL_PHENOTYPES.arrow_schema.field(name).type
+
+
+def test_a_last_line_without_an_end_may_be_cut_within_its_last_number(bed: Callable[..., Path]) -> None:
+    said = "the last line has no line end: is the file whole?"
+    for name in ("p.bed", "p.bed.gz", "p.bed.bgz"):
+        cut = read_phenotype_bed(str(bed(FASTQTL.replace("2 3\n", "2 31.25\n")[:-3], name)), GRCH37)
+        assert cut.values[0].tolist() == [1.0, 2.0, 31.0]
+        assert cut.notes == (said, "1 missing values")
+        assert said not in read_phenotype_bed(str(bed(FASTQTL, name)), GRCH37).notes
+
+
+def test_differences_of_all_ordinary_sizes_are_read(bed: Callable[..., Path]) -> None:
+    found = read_phenotype_bed(str(bed(FASTQTL.replace("1 2 3", "0 1.1e-60 1e-300"))), GRCH37)
+    assert found.values[0].tolist() == [0.0, 1.1e-60, 1e-300]
 
 
 def test_the_digest_is_of_the_content(bed: Callable[..., Path]) -> None:
@@ -150,13 +164,30 @@ BAD = {
     "no header": ("22 999 1000 g1 1 2\n22 9 10 g2 1 2\n", r"line 1: It is no BED: its header begins with '22', '999'"),
     "nobody": ("#chr start end id\n22 1 2 g1\n", r"line 1: Its header names no person\. Name a person"),
     "twice": (FASTQTL.replace("HG3", "HG1"), r"line 1: HG1 stands in two columns, 5 and 7\. A person has one column"),
-    "unnamed": (FASTQTL.replace("HG2 ", " "), r"column 6: The column has no heading"),
-    "empty": ("#chr start end id HG1\n", r"It has a header and no line below it"),
-    "nothing": ("", r"It has no header"),
+    "unnamed": (FASTQTL.replace("HG2 ", " "), r"column 6: The column has no heading\. Name its person in the header"),
+    "empty": ("#chr start end id HG1\n", r"It has a header and no line below it\. Give a BED with a line a phenotype"),
+    "nothing": ("", r"It has no header\. Give a BED with one header line"),
+    "1-based": (
+        FASTQTL.replace("999 1000", "1000 1000"),
+        r"line 2: g1: 1,000-1,000 is no interval\. Starts are 0-based, ends are not: a TSS has start = TSS - 1 and end",
+    ),
+    "tiny": (
+        FASTQTL.replace("0.5 -1.25 NA", "1e-200 -3e-200 NA"),
+        r"line 2: g1: its 3 values lie between -3e-200 and 1e-200: no expression differs by so little\. Mend the line",
+    ),
+    "barely": (FASTQTL.replace("1 2 3", "0 9e-61 0"), r"line 3: g2: its 3 values lie between 0 and 9e-61"),
     "two lines": (FASTQTL.replace("g2", "g1"), r"Phenotype g1 has two lines, 2 and 3\. A phenotype has one line"),
-    "short": (FASTQTL.replace(" 3\n", "\n"), r"line 3: 2 values where the header has 3 runs"),
+    "short": (FASTQTL.replace(" 3\n", "\n"), r"line 3: 2 values where the header has 3 people\."),
     "text": (FASTQTL.replace("-1.25", "high"), r"line 2: Column 6 \(HG2\): 'high' is no number\. Mend the line"),
     "infinite": (FASTQTL.replace("-1.25", "-inf"), r"line 2: Column 6 \(HG2\): '-inf' is not finite"),
+    "too large": (
+        FASTQTL.replace("g1", "ensg1").replace("-1.25", "1e308"),
+        r"line 2: ensg1: column 6 \(HG2\): 1e\+308 is larger than any expression\. Mend the line",
+    ),
+    "two too large": (
+        FASTQTL.replace("0.5 -1.25", "9e60 -2e61"),
+        r"line 2: g1: column 5 \(HG1\): 9e\+60 is larger than any expression, and 1 more in the line\.",
+    ),
     "no place": (FASTQTL.replace("999 ", "x "), r"line 2: g1: its start 'x' is no whole number of bases"),
     "reversed": (FASTQTL.replace("999 1000", "1000 999"), r"line 2: g1: 1,000-999 is no interval"),
     "no strand": (QTLTOOLS.replace(" - ", " up "), r"line 2: g1: 'up' is no strand"),
@@ -218,16 +249,23 @@ def test_the_bundled_phenotypes(bundled: Path) -> None:
 
 
 _CELLS = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.floats(-MAX_VALUE, MAX_VALUE).map(repr),
     st.sampled_from(["NA", "nan", "0", "-0", "1e-300"]),
 )
+
+
+def is_measurable(row: list[str]) -> bool:
+    """Whether all values are the same, or two of them differ by 1e-60 or more."""
+    known = [float(cell) for cell in row if not re.match("NA|nan", cell)]
+    return len(set(known)) < 2 or max(known) - min(known) >= MIN_RANGE
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_every_number_is_read_as_python_reads_it(tmp_path: Path, data: st.DataObject) -> None:
     n_people = data.draw(st.integers(1, 4))
-    rows = data.draw(st.lists(st.lists(_CELLS, min_size=n_people, max_size=n_people), min_size=1, max_size=6))
+    row_of_cells = st.lists(_CELLS, min_size=n_people, max_size=n_people).filter(is_measurable)
+    rows = data.draw(st.lists(row_of_cells, min_size=1, max_size=6))
     text = "\t".join(["#chr", "start", "end", "id", *(f"P{i}" for i in range(n_people))]) + "\n"
     for i, row in enumerate(rows):
         text += "\t".join(["1", str(i), str(i + 1), f"g{i}", *row]) + "\n"

@@ -115,3 +115,38 @@ def test_nominal_thresholds_are_quantiles_of_the_phenotypes_distributions():
     np.testing.assert_allclose(found[:3], stats.beta.ppf(0.03, shape1[:3], shape2[:3]), rtol=1e-12)
     np.testing.assert_allclose(stats.beta.cdf(found[:3], shape1[:3], shape2[:3]), 0.03, rtol=1e-10)
     assert math.isnan(found[3])
+
+
+def run_fdr_cis(p_threshold, shape1, shape2, effective_df, df):
+    """Nominal thresholds line by line after QTLtools' runFDR_cis.R."""
+    pval0 = stats.beta.ppf(p_threshold, shape1, shape2)
+    test0 = (
+        stats.t.isf(pval0 / 2, effective_df) ** 2
+    )  # qf(…, 1, dof2, lower.tail = F): scipy's f.isf has 7 digits
+    corr0 = np.sqrt(test0 / (effective_df + test0))
+    test1 = df * corr0 * corr0 / (1 - corr0 * corr0)
+    return stats.f.sf(test1, 1, df)
+
+
+@given(
+    p=st.floats(1e-6, 0.9),
+    shape1=st.floats(0.8, 1.3),
+    shape2=st.floats(2, 3000),
+    effective_df=st.floats(25, 900),  # with fewer the script's 1 - r² has lost its digits
+    df=st.integers(25, 900),
+)
+def test_thresholds_of_the_nominal_degrees_of_freedom_are_those_of_qtltools(
+    p, shape1, shape2, effective_df, df
+):
+    given_ = [np.array([value], float) for value in (shape1, shape2, effective_df, df)]
+    np.testing.assert_allclose(nominal_thresholds(p, *given_), run_fdr_cis(p, *given_), rtol=1e-7)
+
+
+def test_thresholds_stay_where_the_degrees_of_freedom_are_the_same_and_where_there_is_none():
+    shape1, shape2 = np.array([1.1, 0.9, math.nan]), np.array([300.0, 60.0, math.nan])
+    effective_df = np.array([70.0, 70.0, math.nan])
+    found = nominal_thresholds(1e-5, shape1, shape2, effective_df, np.full(3, 70.0))
+    np.testing.assert_allclose(found[:2], nominal_thresholds(1e-5, shape1[:2], shape2[:2]), rtol=1e-10)
+    assert math.isnan(found[2])
+    other = nominal_thresholds(1e-5, shape1, shape2, effective_df, np.full(3, 90.0))
+    assert (other[:2] < found[:2]).all()  # the same r² is stronger evidence with more degrees of freedom

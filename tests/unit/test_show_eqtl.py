@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from kgp import tables as t
 from kgp.config import load_config
 from kgp.errors import InputError
 from kgp.job import Job, Progress, Report, run_job
@@ -20,6 +22,7 @@ from kgp.jobs.write_report import WRITE_REPORT
 from kgp.params import EqtlShow, EqtlTop, WriteReport
 from kgp.report.quantiles import PCounts
 from mapped_lake import N_GENES, NAME, NOMINAL, PERMUTE, Simulated, make_mapped_lake
+from report_lake import open_lake
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,77 @@ def test_show_says_what_was_found(lake: Path, found: Simulated) -> None:
     chi2 = stats.chi2.isf([pair["p_value"] for pair in found.pairs], 1)
     assert report.details["inflation"] == pytest.approx(np.median(chi2) / stats.chi2.ppf(0.5, 1), rel=0.01)
     assert found.best(0)["variant_id"] in report.text
+
+
+@pytest.fixture
+def passes(found: Simulated, tmp_path: Path) -> Path:
+    """Three permutation passes with other options each, of which the newest has rows."""
+    lake = make_mapped_lake(tmp_path / "lake", found)
+    (newest,) = lake.fetch(t.EQTL_MAPS, where=f"map_id = '{PERMUTE}'").to_pylist(maps_as_pydicts="strict")
+    given = {"permutations": "1000", "seed": "7", "cis_window": "100000", "fdr": "0.05", "grouped": "false"}
+    rows = [
+        {**newest, "map_id": map_id, "parameters": given | other, "mapped_at": newest["mapped_at"] - age}
+        for map_id, other, age in (
+            (PERMUTE, {}, timedelta(0)),
+            ("older", {"permutations": "10000"}, timedelta(days=1)),
+            ("part", {"contig": "22"}, timedelta(days=-1)),
+        )
+    ]
+    lake.put(t.EQTL_MAPS, rows, "mode = 'permute'")
+    return tmp_path / "lake"
+
+
+def test_which_permutation_pass_is_told_and_which_others_there_are(passes: Path, tmp_path: Path) -> None:
+    options = "permutations 1,000, seed 7, window 100,000 bp, FDR 0.05, not grouped, all contigs"
+    others = "2 others of mode permute, with other options or of some contigs, not shown: map_id older, part"
+    for report in (top(passes), top(passes, gene="AAA"), show(passes), show(passes, gene="AAA")):
+        told = [line for line in report.text.splitlines() if options in line]
+        assert len(told) == 1
+        assert PERMUTE in told[0]
+        assert others in report.text.splitlines()
+        assert report.details["other_maps"] == {"permute": ["older", "part"]}
+        assert others in report.notes
+    show(passes, out=str(tmp_path / "set.html"))
+    assert options in (tmp_path / "set.html").read_text(encoding="utf-8")
+
+
+def test_options_of_a_pass_of_groups_and_of_one_contig_are_told(passes: Path) -> None:
+    lake = open_lake(passes)
+    (row,) = lake.fetch(t.EQTL_MAPS, where="map_id = 'part'").to_pylist(maps_as_pydicts="strict")
+    alone = {
+        **row,
+        "map_id": PERMUTE,
+        "parameters": {**row["parameters"], "grouped": "true", "q_lambda": "0.5"},
+    }
+    lake.put(t.EQTL_MAPS, [alone], "mode = 'permute'")
+    told = "FDR 0.05, q-values at lambda 0.5, phenotypes of a group as one, contig 22 alone"
+    for report in (top(passes), show(passes)):
+        assert any(note.endswith(told) for note in report.notes)
+        assert report.details["other_maps"] == {}
+
+
+@pytest.mark.parametrize(("gene", "verdict"), [("AAA", "an eGene"), ("DDD", "no eGene")])
+def test_show_of_a_gene_says_whether_it_is_an_egene(
+    lake: Path, found: Simulated, gene: str, verdict: str
+) -> None:
+    p_beta = min(1.0, 20 * found.best(found.gene_names.index(gene))["p_value"])
+    q = min(1.0, 4 * p_beta)
+    assert (q <= 0.05) == (verdict == "an eGene")
+    report = show(lake, gene=gene)
+    (told,) = [note for note in report.notes if note.startswith("by permutation: ")]
+    assert f"p beta {p_beta:.3g}, q {q:.3g}" in told
+    assert told.endswith(f": {verdict}")
+    locus = report.details["locus"]
+    assert (locus["q_value"], locus["is_egene"]) == (pytest.approx(q), q <= 0.05)
+    assert locus["neg_log10_p_beta"] == pytest.approx(-np.log10(p_beta))
+
+
+def test_show_of_a_gene_that_the_permutation_pass_lacks_says_so(tmp_path: Path, found: Simulated) -> None:
+    lake = make_mapped_lake(tmp_path / "lake", found)
+    lake.put(t.EQTL_TOP, [], f"phenotype_id = '{found.gene_ids[0]}'")
+    report = show(tmp_path / "lake", gene="AAA")
+    assert any(note.endswith("has no row in eqtl_top: it was not judged") for note in report.notes)
+    assert report.details["locus"]["q_value"] is None
 
 
 def test_show_of_a_gene_is_its_best_pair_with_the_correlations(

@@ -140,11 +140,17 @@ def count_alleles(genotypes: Numbers) -> AlleleStatistics:
     ([0.375, 0.875], [2, 1], [3, 1])
     """
     n_alleles = 2 * genotypes.shape[1]
-    af = genotypes.sum(axis=1, dtype=np.float64) / n_alleles
+    total = genotypes.sum(axis=1, dtype=np.float64)
+    af = total / n_alleles
     is_minor = af <= 0.5
-    is_carrier = genotypes > 0.5
-    ma_samples = np.where(is_minor, is_carrier.sum(axis=1), (genotypes < 1.5).sum(axis=1))
-    n_alt = np.rint(np.where(is_carrier, genotypes, 0).sum(axis=1, dtype=np.float64))
+    if genotypes.dtype.kind == "i":
+        # Compared with whole numbers: numpy would make floats of them first.
+        has_alt, has_ref = genotypes > 0, genotypes < 2
+        n_alt = total
+    else:
+        has_alt, has_ref = genotypes > 0.5, genotypes < 1.5
+        n_alt = np.rint(np.where(has_alt, genotypes, 0).sum(axis=1, dtype=np.float64))
+    ma_samples = np.where(is_minor, has_alt.sum(axis=1), has_ref.sum(axis=1))
     ma_count = np.where(is_minor, n_alt, n_alleles - n_alt)
     return AlleleStatistics(af, ma_samples.astype(np.int64), ma_count.astype(np.int64))
 

@@ -179,7 +179,9 @@ def _chebyshev(x: Floats) -> Floats:
 
 def _moments(p: Floats) -> tuple[float, float]:
     """Shapes of the beta distribution with the mean and variance of the p's; 0 where there is none."""
-    mean, variance = float(p.mean()), float(p.var(ddof=1))
+    mean = float(p.sum()) / p.size
+    away = p - mean
+    variance = float(away @ away) / (p.size - 1)
     if variance <= 0.0 or mean >= 1.0:
         return 0.0, 0.0
     shape1 = mean * (mean * (1.0 - mean) / variance - 1.0)

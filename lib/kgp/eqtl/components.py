@@ -35,12 +35,10 @@ class Components:
             its largest score in absolute value is positive (the first of those equal to within 1e-9).
         variance_explained: proportion of the variance of each component that there is, not only of the first
             n: min(samples, phenotypes) numbers, descending, their sum is 1.
-        loadings: phenotypes × n, columns of length 1, or None where they were not asked for.
     """
 
     scores: Floats
     variance_explained: Floats
-    loadings: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,49 +49,32 @@ class ChoiceByPermutation:
         n_components: components whose p-value is at most alpha.
         p_values: one a component, never falling.
         alpha: significance level.
+        n_permutations: data sets that it was compared with.
     """
 
     n_components: int
     p_values: Floats
     alpha: float
+    n_permutations: int
 
 
-def principal_components(
-    values: Floats,
-    n: int,
-    *,
-    is_centred: bool = True,
-    is_scaled: bool = True,
-    with_loadings: bool = False,
-) -> Components:
-    """The first n principal components of samples, as R's ``prcomp(t(values), center, scale.)``.
+def principal_components(values: Floats, n: int) -> Components:
+    """The first n principal components of samples, as R's ``prcomp(t(values), scale. = TRUE)``.
 
     Args:
-        values: phenotypes × samples, none missing.
-        n: how many components, at most min(samples - 1, phenotypes) (samples, where not centred).
-        is_centred: take the mean of each phenotype out.
-        is_scaled: divide each phenotype by its standard deviation (its root mean square over n - 1, where not
-            centred).
-        with_loadings: compute loadings too.
+        values: phenotypes × samples, none missing, none constant.
+        n: how many components, at most min(samples - 1, phenotypes).
 
     Raises:
-        InputError: a value is missing, or a phenotype that is to be scaled is constant; or, not scaled, values
-            are too large to be squared.
+        InputError: a value is missing, or a phenotype is constant.
         UsageError: there are not n components.
 
     >>> made = principal_components(np.array([[1.0, 2.0, 6.0], [2.0, 4.0, 12.0]]), 1)
     >>> made.scores[:, 0].round(4).tolist(), made.variance_explained.round(4).tolist()
     ([-1.069, -0.5345, 1.6036], [1.0, 0.0])
     """
-    _check_number(n, values.shape[1], values.shape[0], is_centred)
-    gram = gram_matrix(values, is_centred=is_centred, is_scaled=is_scaled)
-    made = from_gram(gram, n, n_phenotypes=values.shape[0], is_centred=is_centred)
-    if not with_loadings:
-        return made
-    lengths = np.sqrt((made.scores**2).sum(axis=0))
-    blocks = _standardised_blocks(values, is_centred=is_centred, is_scaled=is_scaled)
-    loadings = np.vstack([block @ made.scores for block in blocks]) / lengths**2
-    return Components(made.scores, made.variance_explained, loadings)
+    _check_number(n, values.shape[1], values.shape[0], is_centred=True)
+    return from_gram(gram_matrix(values), n, n_phenotypes=values.shape[0])
 
 
 def from_gram(gram: Floats, n: int, *, n_phenotypes: int, is_centred: bool = True) -> Components:
@@ -110,7 +91,7 @@ def from_gram(gram: Floats, n: int, *, n_phenotypes: int, is_centred: bool = Tru
         InputError: the matrix is all zero, or not finite.
         UsageError: there are not n components.
     """
-    _check_number(n, gram.shape[0], n_phenotypes, is_centred)
+    _check_number(n, gram.shape[0], n_phenotypes, is_centred=is_centred)
     if not np.isfinite(gram).all():
         raise InputError(
             "The values are too large: their squares overflow.",
@@ -125,23 +106,19 @@ def from_gram(gram: Floats, n: int, *, n_phenotypes: int, is_centred: bool = Tru
     return Components(scores, _proportions(variances, n_phenotypes))
 
 
-def gram_matrix(values: Floats, *, is_centred: bool = True, is_scaled: bool = True) -> Floats:
+def gram_matrix(values: Floats) -> Floats:
     """Sum over phenotypes of zzᵀ, z being the phenotype centred and scaled; a block of phenotypes at a time.
 
     Args:
-        values: phenotypes × samples, none missing.
-        is_centred: take the mean of each phenotype out.
-        is_scaled: divide each phenotype by its standard deviation.
+        values: phenotypes × samples, none missing, none constant.
 
     Returns:
         samples × samples.
 
     Raises:
-        InputError: a value is missing, or a phenotype that is to be scaled is constant.
+        InputError: a value is missing, or a phenotype is constant.
     """
-    return _sum_of_products(
-        _standardised_blocks(values, is_centred=is_centred, is_scaled=is_scaled), values.shape[1]
-    )
+    return _sum_of_products(_standardised_blocks(values), values.shape[1])
 
 
 def choose_by_elbow(variance_explained: Floats) -> int:
@@ -209,7 +186,7 @@ def choose_by_be(
         permuted = _rounded_proportions(values, lambda block: generator.permuted(block, axis=1))
         n_as_great += permuted >= observed
     p_values = np.maximum.accumulate((n_as_great + 1.0) / (n_permutations + 1.0))
-    return ChoiceByPermutation(int((p_values <= alpha).sum()), p_values, alpha)
+    return ChoiceByPermutation(int((p_values <= alpha).sum()), p_values, alpha, n_permutations)
 
 
 def check_complete(values: Floats) -> None:
@@ -246,7 +223,7 @@ def to_unit_size(values: Floats, axis: int) -> Floats:
     return np.asarray(np.ldexp(values, -exponents))
 
 
-def _check_number(n: int, n_samples: int, n_phenotypes: int, is_centred: bool) -> None:
+def _check_number(n: int, n_samples: int, n_phenotypes: int, *, is_centred: bool) -> None:
     """Refuse more components than there are."""
     n_most = min(n_samples - 1 if is_centred else n_samples, n_phenotypes)
     if n_most < 1:
@@ -263,7 +240,7 @@ def _check_number(n: int, n_samples: int, n_phenotypes: int, is_centred: bool) -
 
 def _rounded_proportions(values: Floats, change: Callable[[Floats], Floats]) -> Floats:
     """Proportions of variance as R shows them, after a change to each block of standardised phenotypes."""
-    blocks = (change(block) for block in _standardised_blocks(values, is_centred=True, is_scaled=True))
+    blocks = (change(block) for block in _standardised_blocks(values))
     gram = _sum_of_products(blocks, values.shape[1])
     variances = np.maximum(np.linalg.eigvalsh(gram)[::-1], 0.0)
     return np.round(_proportions(variances, values.shape[0]), R_DECIMALS)
@@ -289,19 +266,15 @@ def _sum_of_products(blocks: Iterator[Floats], n_samples: int) -> Floats:
     return gram
 
 
-def _standardised_blocks(values: Floats, *, is_centred: bool, is_scaled: bool) -> Iterator[Floats]:
-    """Some thousand phenotypes at a time, centred and scaled as asked for."""
+def _standardised_blocks(values: Floats) -> Iterator[Floats]:
+    """Some thousand phenotypes at a time, centred and scaled."""
     check_complete(values)
     for start in range(0, values.shape[0], BLOCK):
         block = values[start : start + BLOCK]
-        if is_scaled:
-            _check_varies(block, start)
-            block = to_unit_size(block, 1)
-        if is_centred:
-            block = block - block.mean(axis=1, keepdims=True)
-        if is_scaled:
-            block = block / np.sqrt((block**2).sum(axis=1, keepdims=True) / (block.shape[1] - 1))
-        yield block
+        _check_varies(block, start)
+        block = to_unit_size(block, 1)
+        block = block - block.mean(axis=1, keepdims=True)
+        yield block / np.sqrt((block**2).sum(axis=1, keepdims=True) / (block.shape[1] - 1))
 
 
 def _check_varies(block: Floats, start: int) -> None:
@@ -310,5 +283,5 @@ def _check_varies(block: Floats, start: int) -> None:
     if is_flat.any():
         raise InputError(
             f"Phenotype {start + int(is_flat.argmax())} (counted from 0) is constant and cannot be scaled.",
-            mend="Leave constant phenotypes out (kgp.eqtl.thresholds.is_constant tells), or do not scale.",
+            mend="Leave constant phenotypes out (kgp.eqtl.thresholds.is_constant tells).",
         )

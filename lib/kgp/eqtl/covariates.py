@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kgp.amounts import count
 from kgp.eqtl.components import to_unit_size
 from kgp.errors import InputError
 
@@ -70,12 +71,17 @@ def make_indicators(
     'lab: the reference is CNAG CRG (1 person).'
     """
     if len(levels) != len(samples):
-        raise InputError(f"{len(levels)} levels of {name} were given for {len(samples)} people.")
+        raise InputError(
+            f"{len(levels)} levels of {name} were given for {len(samples)} people.",
+            where=f"covariate {name}",
+            mend="Give one level a person, in the order of the people.",
+        )
     given = [(level or "").strip() for level in levels]
     missing = [sample for sample, level in zip(samples, given, strict=True) if not level]
     if missing and not has_unknown_level:
         raise InputError(
             f"{name} of {missing[0]} is not known ({len(missing)} of {len(samples)} people).",
+            where=f"covariate {name}, person {missing[0]}",
             mend=f"Give it, leave {name} or these people out, or count them as a level of their own.",
         )
     members: dict[str, list[str]] = {}
@@ -107,16 +113,26 @@ def join_covariates(*parts: Covariates) -> Covariates:
     {'lab_B': 'collinear with those before it'}
     """
     if not parts:
-        raise InputError("No covariates were given to join.")
+        raise InputError(
+            "No covariates were given to join.",
+            where="covariates",
+            mend="Give a part without columns where there are none.",
+        )
     if len({part.values.shape[0] for part in parts}) > 1:
         counts = ", ".join(str(part.values.shape[0]) for part in parts)
         raise InputError(
             f"Covariates of different people cannot be joined: {counts} people.",
+            where="covariates",
             mend="Make all of them for the same list of people.",
         )
     names = [name for part in parts for name in part.names]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"There are two covariates {twice[0]}.", mend="Name them apart.")
+        raise InputError(
+            f"There are two covariates {twice[0]}.",
+            where="covariates, columns "
+            + " and ".join(str(i + 1) for i, n in enumerate(names) if n == twice[0]),
+            mend="Name them apart.",
+        )
     joined = drop_useless(names, np.hstack([part.values for part in parts]))
     dropped = {name: reason for part in parts for name, reason in part.dropped.items()}
     notes = tuple(note for part in parts for note in part.notes)
@@ -144,9 +160,7 @@ def drop_useless(names: Sequence[str], values: Floats) -> Covariates:
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
         bad = names[int(np.flatnonzero(~np.isfinite(values).all(axis=0))[0])]
-        raise InputError(
-            f"Covariate {bad} has missing values.", mend="Give a number for every person, or leave it out."
-        )
+        raise _missing(values, bad, "Give a number for every person, or leave it out.")
     varies = values.max(axis=0, initial=-np.inf) > values.min(axis=0, initial=np.inf)
     dropped = {name: CONSTANT for name, is_kept in zip(names, varies, strict=True) if not is_kept}
     candidates = np.flatnonzero(varies)
@@ -181,8 +195,10 @@ def residualise(values: Floats, covariates: Floats) -> Floats:
     """
     is_complete = np.isfinite(values).all(axis=1)
     if not is_complete.all():
+        row = int(is_complete.argmin())
         raise InputError(
-            f"Phenotype {int(is_complete.argmin())} (counted from 0) has missing values.",
+            f"Phenotype {row} (counted from 0) has missing values.",
+            where=f"phenotypes, row {row}, column {int(np.isfinite(values[row]).argmin())} (counted from 0)",
             mend="Leave it out, or fill the values in.",
         )
     check_people(covariates, values.shape[1])
@@ -190,6 +206,7 @@ def residualise(values: Floats, covariates: Floats) -> Floats:
     if is_flat.any():
         raise InputError(
             f"Covariate {int(is_flat.argmax())} (counted from 0) is constant.",
+            where=f"covariates, column {int(is_flat.argmax())} (counted from 0)",
             mend="Leave it out: there is an intercept already.",
         )
     centred = values - values.mean(axis=1, keepdims=True)
@@ -206,6 +223,7 @@ def check_people(covariates: Floats, n_samples: int) -> None:
     if covariates.shape[0] != n_samples:
         raise InputError(
             f"The covariates are of {covariates.shape[0]} people, the phenotypes of {n_samples}.",
+            where="covariates",
             mend="Give both for the same people in the same order.",
         )
 
@@ -232,9 +250,7 @@ def orthonormal_basis(covariates: Floats) -> tuple[Floats, Floats]:
     """
     if not np.isfinite(covariates).all():
         bad = int((~np.isfinite(covariates).all(axis=0)).argmax())
-        raise InputError(
-            f"Covariate {bad} (counted from 0) has missing values.", mend="Give a number for every person."
-        )
+        raise _missing(covariates, f"{bad} (counted from 0)", "Give a number for every person.")
     lengths = np.sqrt((covariates**2).sum(axis=0))
     basis, triangle = np.linalg.qr(covariates / np.where(lengths > 0.0, lengths, 1.0))
     is_free = np.zeros(covariates.shape[1], dtype=bool)
@@ -242,6 +258,7 @@ def orthonormal_basis(covariates: Floats) -> tuple[Floats, Floats]:
     if not is_free.all():
         raise InputError(
             f"Covariate {int(is_free.argmin())} (counted from 0) is a combination of those before it.",
+            where=f"covariates, column {int(is_free.argmin())} (counted from 0)",
             mend="Leave it out (kgp.eqtl.covariates.drop_useless does).",
         )
     return np.asarray(basis), np.asarray(triangle * lengths)
@@ -255,9 +272,22 @@ def check_degrees_of_freedom(n_samples: int, n_covariates: int) -> None:
     """
     if n_samples < n_covariates + 3:
         raise InputError(
-            f"{n_samples} people are too few for {n_covariates} covariates: no degree of freedom is left.",
+            f"{count(n_samples, 'person is', 'people are')} too few for {count(n_covariates, 'covariate')}: "
+            "no degree of freedom is left.",
+            where="covariates",
             mend=f"Take a larger cohort: at least {n_covariates + 3} people.",
         )
+
+
+def _missing(values: Floats, name: str, mend: str) -> InputError:
+    """What to say of the first covariate (samples × covariates) with missing values."""
+    is_missing = ~np.isfinite(values)
+    column = is_missing[:, int(is_missing.any(axis=0).argmax())]
+    return InputError(
+        f"Covariate {name} has missing values, of {int(column.sum())} of {len(column)} people.",
+        where=f"covariates, person {int(column.argmax())} (counted from 0), column {name}",
+        mend=mend,
+    )
 
 
 def _name_columns(name: str, levels: Sequence[str]) -> dict[str, str]:
@@ -268,6 +298,7 @@ def _name_columns(name: str, levels: Sequence[str]) -> dict[str, str]:
         if by_column[column] != level:
             raise InputError(
                 f"'{level}' and '{by_column[column]}' would be the same covariate {column}.",
+                where=f"covariate {name}",
                 mend=f"Write the levels of {name} so that they differ by more than blanks.",
             )
     return dict(list(columns.items())[1:])

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kgp.amounts import count
 from kgp.eqtl.covariates import COLLINEAR, centre, check_degrees_of_freedom, orthonormal_basis
 from kgp.errors import InputError
 
@@ -89,9 +90,32 @@ def make_design(covariates: Floats, model: Model = "fastqtl", lost_df: int = 0) 
     n_samples, n_covariates = covariates.shape
     if lost_df < 0:
         raise InputError(f"{lost_df} degrees of freedom cannot be lost.", mend="Give 0 or more.")
-    check_degrees_of_freedom(n_samples, n_covariates + lost_df)
+    check_people(n_samples, n_covariates, lost_df)
     basis, _ = orthonormal_basis(centre(covariates))
     return Design(model, n_samples, basis, lost_df)
+
+
+def check_people(n_samples: int, n_covariates: int, lost_df: int, n_products: int = 0) -> None:
+    """Refuse a set in which nothing is left to test with, by what takes the degrees of freedom.
+
+    Args:
+        n_samples: people.
+        n_covariates: beside the intercept.
+        lost_df: see `Design`.
+        n_products: of genotype and covariate in each test.
+
+    Raises:
+        InputError: there are fewer people than covariates + lost_df + products + 3.
+    """
+    least = n_covariates + lost_df + n_products + 3
+    if lost_df and n_samples < least:
+        raise InputError(
+            f"{count(n_samples, 'person is', 'people are')} too few for {count(n_covariates, 'covariate')} and "
+            f"{count(lost_df, 'lost degree', 'lost degrees')} of freedom: no degree of freedom is left.",
+            where="covariates and --phenotype-df",
+            mend=f"Give a smaller --phenotype-df, or take a larger cohort: at least {least:,} people.",
+        )
+    check_degrees_of_freedom(n_samples, n_covariates)
 
 
 def standardise_phenotypes(phenotypes: Floats, design: Design) -> Standardised:
@@ -151,6 +175,8 @@ def check_complete(rows: Numbers, what: str) -> None:
     Raises:
         InputError: there is one; the first is named by its index.
     """
+    if rows.dtype.kind == "i":
+        return
     is_complete = np.isfinite(rows.sum(axis=1, dtype=np.float64))
     if not is_complete.all():
         raise InputError(

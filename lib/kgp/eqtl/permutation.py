@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kgp.eqtl.association import Pairs, check_windows, make_pairs
-from kgp.eqtl.beta_approximation import BetaFit, fit_beta, p_of_r2
+from kgp.eqtl.beta_approximation import BetaFit, fit_beta
 from kgp.eqtl.design import (
     Design,
     Floats,
@@ -89,11 +89,6 @@ class BestPair:
     def p_perm(self) -> float:
         """(n_as_good + 1) / (n_permutations + 1)."""
         return (self.n_as_good + 1) / (self.n_permutations + 1)
-
-    @property
-    def p_true_df(self) -> float:
-        """p of the pair by the effective degrees of freedom, of which p_beta is made."""
-        return float(p_of_r2(self.pair.r2, self.beta.df)[0])
 
     @property
     def p_beta(self) -> float:
@@ -188,7 +183,7 @@ def map_permutations(
             if found is not None:
                 n_tested += 1
                 permuted = np.maximum(
-                    permuted, _find_best_permuted(phenotypes, genotypes, i, found.vectors, permutations)
+                    permuted, _find_best_permuted(phenotypes, i, found.vectors, permutations)
                 )
                 best = found if best is None or found.strength > best.strength * (1.0 + _DOUBLE) else best
         if best is not None:
@@ -196,7 +191,7 @@ def map_permutations(
                 group=place,
                 pair=best.pair,
                 n_variants=best.n_variants,
-                n_vectors=best.vectors.size,
+                n_vectors=best.vectors.shape[0],
                 n_ties=best.n_ties,
                 n_phenotypes=n_tested,
                 n_as_good=int((permuted >= best.strength * (1.0 - _ROUNDING)).sum()),
@@ -207,9 +202,11 @@ def map_permutations(
 
 @dataclass(frozen=True, eq=False)
 class _Best:
+    """Args: vectors: distinct vectors of the window × samples, as they first occur in it."""
+
     pair: Pairs
     n_variants: int
-    vectors: Ints
+    vectors: Singles
     n_ties: int
 
     @property
@@ -227,41 +224,39 @@ def _find_best(
     tested = np.flatnonzero(vector_of >= 0)
     if phenotypes.truth.is_constant[i] or not tested.size:
         return None
-    vectors, first = np.unique(vector_of[tested], return_index=True)
+    places, first = np.unique(vector_of[tested], return_index=True)
+    # In an order that the window alone decides: BLAS rounds by the place of a row.
+    places, first = places[np.argsort(first)], np.sort(first)
+    vectors = genotypes.values[places]
     truth = phenotypes.truth.values[i]
-    rough = np.abs(genotypes.values[vectors] @ truth.astype(np.float32))
+    rough = np.abs(vectors @ truth.astype(np.float32))
     near = np.flatnonzero(rough >= rough.max() - _SINGLE)
     exact = standardise_genotypes(genotypes.genotypes[start + tested[first[near]]], design)
     strengths = np.abs([float(row @ truth) for row in exact.values])
-    tied_vectors = vectors[near[strengths >= strengths.max() * (1.0 - _DOUBLE)]]
-    tied = tested[np.isin(vector_of[tested], tied_vectors)]
+    tied_places = places[near[strengths >= strengths.max() * (1.0 - _DOUBLE)]]
+    tied = tested[np.isin(vector_of[tested], tied_places)]
     chosen = start + int(tied[np.abs(distances[tied]).argmin()])
     of_chosen = standardise_genotypes(genotypes.genotypes[chosen : chosen + 1], design)
     r = np.array([float(of_chosen.values[0] @ truth)])
     at = np.array([0])
     pair = make_pairs(at, at, r, phenotypes.truth.lengths[i : i + 1], of_chosen.lengths, design.df)
-    in_order = vectors[np.argsort(first)]
     named = replace(pair, phenotype=at + i, variant=at + chosen)
-    return _Best(named, tested.size, in_order, tied.size)
+    return _Best(named, tested.size, vectors, tied.size)
 
 
-def _find_best_permuted(
-    phenotypes: Permuted, genotypes: DistinctGenotypes, i: int, vectors: Ints, permutations: Ints
-) -> Floats:
-    """The greatest |r| of a window's vectors in each permutation of a phenotype."""
-    n_permutations, n_samples = permutations.shape
+def _find_best_permuted(phenotypes: Permuted, i: int, vectors: Singles, permutations: Ints) -> Floats:
+    """The greatest |r| of a window's vectors (× samples) in each permutation of a phenotype."""
+    n_permutations = permutations.shape[0]
     best = np.empty(n_permutations)
-    rows = np.empty((_N_VARIANTS, n_samples), np.float32)
     products = np.empty(_N_VARIANTS * _N_PERMUTATIONS, np.float32)
     for begin in range(0, n_permutations, _N_PERMUTATIONS):
         permuted = phenotypes.values[i][permutations[begin : begin + _N_PERMUTATIONS]]
         n_columns = permuted.shape[0]
         extremes = np.zeros((2, n_columns), np.float32)
-        for start in range(0, vectors.size, _N_VARIANTS):
-            n_rows = min(_N_VARIANTS, vectors.size - start)
-            np.take(genotypes.values, vectors[start : start + n_rows], axis=0, out=rows[:n_rows])
-            product = products[: n_rows * n_columns].reshape(n_rows, n_columns)
-            np.dot(rows[:n_rows], permuted.T, out=product)
+        for start in range(0, vectors.shape[0], _N_VARIANTS):
+            some = vectors[start : start + _N_VARIANTS]
+            product = products[: some.shape[0] * n_columns].reshape(some.shape[0], n_columns)
+            np.dot(some, permuted.T, out=product)
             np.maximum(extremes[0], product.max(axis=0), out=extremes[0])
             np.minimum(extremes[1], product.min(axis=0), out=extremes[1])
         greatest = np.maximum(extremes[0], -extremes[1]).astype(np.float64)

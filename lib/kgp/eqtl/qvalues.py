@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import betaincinv
+from scipy.special import betainc, betaincinv
 
 from kgp.errors import InputError
 
@@ -134,18 +134,48 @@ def find_p_threshold(p_beta: Floats, q: Floats, max_fdr: float) -> float | None:
     return (last + float(p_beta[~is_significant].min())) / 2.0
 
 
-def nominal_thresholds(p_threshold: float, shape1: Floats, shape2: Floats) -> Floats:
+def nominal_thresholds(
+    p_threshold: float,
+    shape1: Floats,
+    shape2: Floats,
+    effective_df: Floats | None = None,
+    df: Floats | None = None,
+) -> Floats:
     """The nominal p below which a pair of each phenotype is significant: a quantile of its beta distribution.
+
+    The beta distribution is of p's with the effective degrees of freedom. FastQTL and tensorQTL leave the quantile so,
+    and compare it with p's of the nominal ones; QTLtools takes the p that the same r² has with these.
 
     Args:
         p_threshold: of `find_p_threshold`.
         shape1: of each phenotype's `BetaFit`; NaN where there is none.
         shape2: likewise.
+        effective_df: likewise.
+        df: nominal degrees of freedom of each phenotype's tests; None (and then effective_df is not used): leave the
+            quantiles as they are.
 
     Returns:
         a p for each phenotype; NaN where it has no beta distribution: to be stored as null.
+
+    Source: FastQTL, calculateSignificanceFastQTL.R; tensorQTL 1.0.10, post.calculate_qvalues; with df QTLtools 1.3.1,
+    runFDR_cis.R.
+
+    >>> one = np.array([1.0])
+    >>> nominal_thresholds(0.05, one, 100 * one).round(6).tolist()
+    [0.000513]
+    >>> nominal_thresholds(0.05, one, 100 * one, effective_df=80 * one, df=96 * one).round(6).tolist()
+    [0.00014]
     """
-    return np.asarray(betaincinv(shape1, shape2, p_threshold))
+    p: Floats = np.asarray(betaincinv(shape1, shape2, p_threshold), dtype=np.float64)
+    return p if effective_df is None or df is None else _at_other_df(p, effective_df, df)
+
+
+def _at_other_df(p: Floats, df: Floats, other: Floats) -> Floats:
+    """The p of the same r² with other degrees of freedom f, for p = I_{1-r²}(f/2, 1/2).
+
+    That is R's pf(f r² / (1 - r²), 1, f, lower = FALSE), without the digits that 1 - r² loses near a perfect fit.
+    """
+    return np.asarray(betainc(other / 2, 0.5, betaincinv(df / 2, 0.5, p)))
 
 
 def _smooth(x: Floats, y: Floats) -> Floats:

@@ -48,9 +48,9 @@ class BlockResults:
         """The directory of this mapping."""
         return f"{self.root}/{self.map_id}"
 
-    def begin(self, matrix_id: str) -> None:
-        """Say which set the results are of."""
-        _write(f"{self.url}/{_SET}", json.dumps({"matrix_id": matrix_id}).encode())
+    def begin(self, matrix_id: str, replaces: str = "") -> None:
+        """Say which set the results are of, and when the mapping was made that they will replace."""
+        _write(f"{self.url}/{_SET}", json.dumps({"matrix_id": matrix_id, "replaces": replaces}).encode())
 
     def list_finished(self) -> set[str]:
         """Keys of the blocks that are finished."""
@@ -101,10 +101,19 @@ class BlockResults:
     @property
     def matrix_id(self) -> str | None:
         """The set that they are of; None where that was not said, or is damaged."""
+        return self._said("matrix_id")
+
+    @property
+    def replaces(self) -> str | None:
+        """When the mapping was made that they will replace, empty where there was none; None as `matrix_id`."""
+        return self._said("replaces")
+
+    def _said(self, what: str) -> str | None:
         if _SET not in _list(self.url):
             return None
         with open_binary(f"{self.url}/{_SET}") as file, contextlib.suppress(ValueError):
-            return str(json.loads(file.read())["matrix_id"])
+            said: dict[str, str] = json.loads(file.read())
+            return said.get(what)
         return None
 
 
@@ -117,7 +126,7 @@ def list_unfinished(root: str) -> Iterator[BlockResults]:
 def _write(url: str, data: bytes) -> None:
     """Write a file that appears whole or not at all; remote storage does that by itself."""
     aside = f"{url}.{uuid.uuid4().hex}" if is_local(url) else url
-    with create_file(aside) as file:
+    with explained(url), create_file(aside) as file:
         file.write(data)
     if aside != url:
         with explained(url):

@@ -49,6 +49,7 @@ class CovariateFile:
         sample_ids: people, in file order; an id of Coriell's form in its usual spelling.
         texts: covariates × samples, as the file has them.
         orientation: where the file has the people.
+        line_numbers: line, 1-based, of each covariate, or of each person where they are in rows.
         n_lines: lines below the header, counted apart from the parser: covariates, or people where they are in rows.
         warnings: what was odd but read, and how often.
     """
@@ -57,6 +58,7 @@ class CovariateFile:
     sample_ids: tuple[str, ...]
     texts: tuple[tuple[str, ...], ...]
     orientation: Orientation
+    line_numbers: tuple[int, ...]
     n_lines: int
     warnings: Mapping[str, int]
 
@@ -64,6 +66,14 @@ class CovariateFile:
     def values(self) -> tuple[tuple[float | None, ...], ...]:
         """covariates × samples: the numbers; None where a value is missing or a word."""
         return tuple(tuple(to_value(text) for text in row) for row in self.texts)
+
+    def locate(self, covariate_id: str, sample_id: str) -> str:
+        """Line and column of a value, for messages."""
+        if self.orientation == "people in columns":
+            row, column = self.covariate_ids.index(covariate_id), sample_id
+        else:
+            row, column = self.sample_ids.index(sample_id), covariate_id
+        return f"line {self.line_numbers[row]}, column {column}"
 
 
 @dataclass(frozen=True)
@@ -127,14 +137,20 @@ def read_covariates(url: str, people: Collection[str] = ()) -> CovariateFile:
     known = frozenset(people)
     first = 1 if [fold(cell) for cell in grid.header[:2]] == ["fid", "iid"] else 0
     orientation = _find_orientation(grid, first, known)
-    _check_values(grid, first)
+    _check_values(grid, first, orientation)
     if orientation == "people in columns":
         found = _with_people_in_columns(grid, known, source.warnings)
     else:
         found = _with_people_in_rows(grid, first, known, source.warnings)
     covariate_ids, sample_ids, texts = found
     return CovariateFile(
-        covariate_ids, sample_ids, texts, orientation, source.n_lines - 1, dict(source.warnings)
+        covariate_ids,
+        sample_ids,
+        texts,
+        orientation,
+        tuple(number for number, _ in grid.rows),
+        source.n_lines - 1,
+        dict(source.warnings),
     )
 
 
@@ -160,7 +176,7 @@ def _read_grid(source: TextLines) -> _Grid:
         cells = _split(source.place, number, text, delimiter)
         if not rows and _lacks_row_names(header, cells):
             header.insert(0, "")
-        rows.append((number, _fit(source, number, cells, len(header))))
+        rows.append((number, _fit(source, number, cells, header)))
         if len(rows) * len(header) > MAX_CELLS:
             raise FormatError(
                 f"It has more than {MAX_CELLS:,} values: no table of covariates is so large.",
@@ -191,27 +207,35 @@ def _split(place: str, number: int, text: str, delimiter: str) -> list[str]:
     return split_cells(text, delimiter)
 
 
-def _fit(source: TextLines, number: int, cells: Sequence[str], width: int) -> tuple[str, ...]:
+def _fit(source: TextLines, number: int, cells: Sequence[str], header: Sequence[str]) -> tuple[str, ...]:
     """As many cells as the header has."""
+    width = len(header)
     if len(cells) > width and not any(cells[width:]):
         source.warnings["stray separator at the end of a line"] += 1
         cells = cells[:width]
     if len(cells) != width:
+        if len(cells) < width:
+            why = f"none is left for column {header[len(cells)] or len(cells) + 1}"
+        else:
+            why = f"'{cells[width]}' is one too many"
+        name = cells[1] if fold(header[0]) == "fid" and len(cells) > 1 else cells[0]
         raise FormatError(
-            f"It has {len(cells):,} values where the header has {width:,}.",
-            where=f"{source.place}, line {number}",
+            f"It has {len(cells):,} values where the header has {width:,}: {why}.",
+            where=f"{source.place}, line {number}" + (f" ({name})" if name else ""),
             mend="Mend the line, or fetch the file again.",
         )
     return tuple(cells)
 
 
-def _check_values(grid: _Grid, first: int) -> None:
+def _check_values(grid: _Grid, first: int, orientation: Orientation) -> None:
     for number, cells in grid.rows:
         for column in range(first + 1, len(cells)):
             value = to_value(cells[column])
             if value is not None and math.isinf(value):
+                names = (cells[first], grid.header[column])
+                covariate, person = names if orientation == "people in columns" else names[::-1]
                 raise FormatError(
-                    f"'{cells[column]}' is no finite number.",
+                    f"'{cells[column]}' is no finite number: {covariate} of {person}.",
                     where=grid.locate(number, column),
                     mend="Write NA where a value is missing, or leave the covariate out.",
                 )
@@ -221,31 +245,44 @@ def _check_values(grid: _Grid, first: int) -> None:
 
 
 def _find_orientation(grid: _Grid, first: int, people: frozenset[str]) -> Orientation:
-    def find(cells: Sequence[str]) -> list[str]:
-        return [cell for cell in cells if identify_person(cell, people).sample_id is not None]
+    def find(cells: Sequence[str]) -> list[int]:
+        return [i for i, cell in enumerate(cells) if identify_person(cell, people).sample_id is not None]
 
     if find(grid.header[:1]):
-        raise FormatError(
-            f"It begins with {grid.header[0]}, who is a person: the header is missing.",
-            where=grid.locate(grid.number),
-            mend="Put a line with names above it: FID IID PC1 PC2, or id and the people.",
-        )
-    in_header = find(grid.header[first + 1 :])
-    in_rows = find([cells[first] for _, cells in grid.rows])
+        raise _header_missing(grid, f"It begins with {grid.header[0]}, who is a person")
+    columns, names = grid.header[first + 1 :], [cells[first] for _, cells in grid.rows]
+    in_header, in_rows = find(columns), find(names)
     if in_header and in_rows:
+        column, (number, _) = first + 1 + in_header[0], grid.rows[in_rows[0]]
         raise FormatError(
-            f"There are people on both sides: {in_header[0]} in the header and {in_rows[0]} in the first column.",
-            where=grid.place,
+            f"There are people on both sides: {grid.header[column]} in the header (column {column + 1}) and "
+            f"{names[in_rows[0]]} in the first column (line {number}).",
+            where=grid.locate(grid.number),
             mend="Leave people on one side, and the names of the covariates on the other.",
         )
     if not in_header and not in_rows:
+        if _are_values(columns):
+            raise _header_missing(grid, f"It begins with values of {grid.header[first]} ({_some(columns)})")
         raise FormatError(
-            f"Nobody is known, neither in its header ({_some(grid.header[first + 1 :])}) nor in its first column "
-            f"({_some([cells[first] for _, cells in grid.rows])}).",
-            where=grid.place,
+            f"Nobody is known, neither in its header ({_some(columns)}) nor in its first column ({_some(names)}).",
+            where=grid.locate(grid.number),
             mend="Load these people first (kgp load samples), or name them as the lake does.",
         )
     return "people in columns" if in_header else "people in rows"
+
+
+def _are_values(cells: Sequence[str]) -> bool:
+    """Whether cells are values of one covariate rather than names: numbers and missing ones."""
+    numbers = [to_value(cell) is not None for cell in cells]
+    return any(numbers) and all(n or is_missing(cell) for n, cell in zip(numbers, cells, strict=True))
+
+
+def _header_missing(grid: _Grid, what: str) -> FormatError:
+    return FormatError(
+        f"{what}: the header is missing.",
+        where=grid.locate(grid.number),
+        mend="Put a line with names above it: FID IID PC1 PC2, or id and the people.",
+    )
 
 
 def _some(names: Sequence[str]) -> str:
@@ -260,7 +297,7 @@ def _with_people_in_columns(grid: _Grid, people: frozenset[str], warnings: Count
     sample_ids = _check_names(
         [_name_person(cell, people, warnings) for _, cell in named],
         "Person",
-        lambda i: f"{grid.place}, column {named[i][0] + 1} of the header",
+        lambda i: f"{grid.locate(grid.number)}, column {named[i][0] + 1} of the header",
     )
     covariate_ids = _check_names(
         [cells[0] for _, cells in grid.rows], "Covariate", lambda i: grid.locate(grid.rows[i][0])
@@ -277,7 +314,9 @@ def _with_people_in_rows(
             warnings[f"column {grid.header[start]} is not read"] += 1
             start += 1
     covariate_ids = _check_names(
-        grid.header[start:], "Covariate", lambda i: f"{grid.place}, column {start + i + 1} of the header"
+        grid.header[start:],
+        "Covariate",
+        lambda i: f"{grid.locate(grid.number)}, column {start + i + 1} of the header",
     )
     sample_ids = _check_names(
         [_name_person(cells[first], people, warnings) for _, cells in grid.rows],

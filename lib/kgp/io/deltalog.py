@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Set
 from typing import Any
@@ -34,6 +35,17 @@ def ids_by_file(delta: DeltaTable, column: str) -> dict[str, frozenset[str]]:
         every = pa.table(query.execute(f'SELECT DISTINCT "{column}" FROM rows'))[column].to_pylist()
         found |= dict.fromkeys(unknown, frozenset(every))
     return found
+
+
+def written_by_id(delta: DeltaTable, column: str) -> dict[str, datetime.datetime]:
+    """Ledger id → when the newest file with rows of it was written."""
+    ids_of = ids_by_file(delta, column)
+    newest: dict[str, datetime.datetime] = {}
+    for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+        at = datetime.datetime.fromtimestamp(file["modification_time"] / 1000, datetime.UTC)
+        for one in ids_of[file["path"]]:
+            newest[one] = max(at, newest.get(one, at))
+    return newest
 
 
 def remove_files(delta: DeltaTable, column: str | None, ids: Set[str] | None) -> list[RemoveAction]:

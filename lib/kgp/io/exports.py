@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class ExportDirectory:
         matrix_id: its id.
 
     Raises:
-        UsageError: the directory is not local.
+        UsageError: the directory is not local, or is none.
         LakeError: another set was exported there.
     """
 
@@ -96,8 +96,16 @@ class ExportDirectory:
 
     @contextmanager
     def aside(self) -> Iterator[Path]:
-        """A directory in which files are written under their own names before they are put in place."""
-        with aside_in(self.path, _ASIDE) as directory:
+        """A directory in which files are written under their own names before they are put in place.
+
+        Raises:
+            UsageError: there can be none.
+        """
+        with ExitStack() as stack:
+            try:
+                directory = stack.enter_context(aside_in(self.path, _ASIDE))
+            except OSError as problem:
+                raise _no_directory(self.path) from problem
             yield directory
 
     def put_in_place(
@@ -146,6 +154,8 @@ class ExportDirectory:
             manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except (NotADirectoryError, PermissionError) as problem:
+            raise _no_directory(self.path) from problem
         except ValueError as problem:
             raise LakeError(
                 "It is no manifest of kgp.", where=str(self.path / MANIFEST), mend="Give another --out."
@@ -166,6 +176,12 @@ def aside_in(directory: Path, prefix: str) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=directory) as aside:
         yield Path(aside)
+
+
+def _no_directory(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} can't be a directory.", where="--out", mend="Give a directory that can be written to."
+    )
 
 
 def total_size(files: Iterable[ExportedFile]) -> int:

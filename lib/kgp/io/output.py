@@ -16,6 +16,10 @@ from typing import Any
 # An aligned table shows this many characters of a cell and this many elements of an array.
 _CELL = 60
 _ELEMENTS = 5
+# A list among a report's details is shown up to so many characters.
+_LIST = 100
+# Whole numbers above this have more digits than a double tells apart.
+_WHOLE = 2.0**53
 
 
 def print_text(text: str | Iterable[str]) -> None:
@@ -58,6 +62,52 @@ def align(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, max_width: i
         padded = [line[i].rjust(widths[i]) if to_right[i] else line[i].ljust(widths[i]) for i in places]
         text.append("  ".join(padded).rstrip() + "\n")
     return "".join(text)
+
+
+def list_values(values: Mapping[str, Any], *, width: int = 0, indent: str = "  ") -> list[str]:
+    """Lines with a name and a value each; what a mapping has stands below its name, what is empty nowhere.
+
+    Args:
+        values: name → value.
+        width: of the names at least, in characters.
+        indent: of each line.
+
+    >>> print("\\n".join(list_values({"df": 55, "figures": {"n": 1800.0, "pi0": 0.25}, "dropped": {}}, indent="")))
+    df       55
+    figures
+      n    1,800
+      pi0  0.25
+    """
+    shown = {name: value for name, value in values.items() if not _is_empty(value)}
+    width = max([width, *map(len, shown)])
+    lines = []
+    for name, value in shown.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{name}", *list_values(value, indent=indent + "  ")]
+        else:
+            lines.append(f"{indent}{name:<{width}}  {_say(value)}")
+    return lines
+
+
+def _say(value: Any) -> str:
+    """A value for people: whole numbers as such; of records, and of a long list, their number alone."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < _WHOLE):
+        return f"{value:.6g}"
+    if isinstance(value, int | float):
+        return f"{int(value):,}"
+    if isinstance(value, list | tuple):
+        is_flat = not any(isinstance(item, Mapping | list | tuple) for item in value)
+        text = ", ".join(map(_say, value)) if is_flat else ""
+        return text if text and len(text) <= _LIST else f"{len(value):,} (--json has them)"
+    return str(plain(value))
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_empty(item) for item in value.values())
+    return value == "" or (isinstance(value, list | tuple) and not value)
 
 
 def delimited(columns: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ from kgp.io.expression.blocks import BadLine, Block
 from kgp.io.expression.cells import find_delimiter, split_cells
 from kgp.io.expression.header import read_top
 from kgp.io.expression.layout import MatrixLayout, read_layout
-from kgp.io.expression.lines import LineParser
+from kgp.io.expression.lines import NO_VALUES, LineParser
 from kgp.io.expression.place import BAD_PLACE, Phenotype, PlaceFinder, PlaceProblem
 from kgp.io.expression.words import LEADING, fold
 from kgp.io.matrix_sets import PHENOTYPE_PLACES
@@ -39,10 +39,28 @@ from kgp.tables import EQTL_PHENOTYPES
 # Text that is parsed at once.
 CHUNK_BYTES = 4 << 20
 
+# No unit has such values; the fourth powers of what is less, summed over people and phenotypes, stay finite.
+MAX_VALUE = 1e60
+TOO_LARGE = "too large"
+# Nor are there phenotypes that differ by less: the fourth powers of their differences would be rounded to 0.
+MIN_RANGE = 1e-60
+TOO_SMALL = "too small"
+
 _GIVE_BED = (
     "Give a BED with one header line: #chr start end phenotype_id and a column a person; QTLtools' has #chr start end "
     "pid gid strand."
 )
+
+
+_MEND_INTERVAL = "Starts are 0-based, ends are not: a TSS has start = TSS - 1 and end = TSS."
+
+# What the reader of a dataset's matrix advises → what to do with a BED.
+_MENDS = {
+    "Give an expression matrix.": _GIVE_BED,
+    "Give an expression matrix as text.": _GIVE_BED,
+    "Give a matrix with values.": "Give a BED with a line a phenotype.",
+    "Name its run in the header.": "Name its person in the header.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +91,13 @@ def read_phenotype_bed(url: str, build: ReferenceBuild) -> OwnPhenotypes:
 
     Raises:
         FormatError: it is no BED, it is damaged or cut off, a person has two columns, a phenotype two lines, a line
-            another number of values, or a value is neither a number nor missing (NA, NaN, empty).
+            another number of values, or a value is neither a number nor missing (NA, NaN, empty), or beyond 1e60,
+            or those of a phenotype differ by less than 1e-60.
         BuildError: a phenotype lies beyond the end of its contig, or where another build has it.
         InputError: the file can't be read.
     """
     path = place_of(url)
-    _check_header(url, path)
-    layout = read_layout(url)
+    layout = _read_header(url, path)
     if not layout.is_bed:
         raise FormatError(
             f"It is no BED: its first columns are {', '.join(layout.columns)}.", where=path, mend=_GIVE_BED
@@ -93,12 +111,23 @@ def read_phenotype_bed(url: str, build: ReferenceBuild) -> OwnPhenotypes:
 
 @dataclass
 class _Lines:
-    """The lines of a file: phenotypes, the numbers of their lines (1-based) and their values."""
+    """The lines of a file: phenotypes, the numbers of their lines (1-based), their values; is the last line open?"""
 
     phenotypes: list[Phenotype] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     values: list[NDArray[np.float64]] = field(default_factory=list)
     n_blank: int = 0
+    is_open: bool = False
+
+
+def _read_header(url: str, path: str) -> MatrixLayout:
+    """The columns, with advice for a BED where there are none."""
+    try:
+        _check_header(url, path)
+        return read_layout(url)
+    except FormatError as problem:
+        mend = _MENDS.get(problem.mend or "", problem.mend)
+        raise FormatError(problem.what, where=problem.where, mend=mend) from None
 
 
 def _check_header(url: str, path: str) -> None:
@@ -146,14 +175,16 @@ def _read_lines(layout: MatrixLayout) -> _Lines:
         bad += block.bad + _add(lines, block, finder, n_lines)
         lines.n_blank += block.n_blank
         n_lines += len(block.lines.starts)
+        lines.is_open = not chunk.data.endswith(b"\n")
     if bad:
         raise _explain(bad, layout.path)
     return lines
 
 
 def _add(lines: _Lines, block: Block, finder: PlaceFinder, n_before: int) -> list[BadLine]:
-    """Add the lines of a block; gives those whose place is damaged."""
+    """Add the lines of a block; gives those whose place is damaged, or a value beyond all measure."""
     bad = []
+    measures = _find_immeasurable(block.values)
     for at, cells in enumerate(zip(*block.texts, strict=True)):
         row = int(block.rows[at])
         try:
@@ -161,8 +192,45 @@ def _add(lines: _Lines, block: Block, finder: PlaceFinder, n_before: int) -> lis
             lines.numbers.append(n_before + row + 1)
         except PlaceProblem as problem:
             bad.append(block.lines.reject(row, BAD_PLACE, str(problem)))
+            continue
+        if (kind := measures.get(at)) is not None:
+            explain = _explain_too_large if kind == TOO_LARGE else _explain_too_small
+            said = explain(finder.layout, lines.phenotypes[-1].id, block.values[at])
+            bad.append(block.lines.reject(row, kind, said))
     lines.values.append(block.values)
     return bad
+
+
+def _find_immeasurable(values: NDArray[np.float64]) -> dict[int, str]:
+    """Row → why its values are beyond all measure."""
+    is_too_large = (np.abs(values) > MAX_VALUE).any(axis=1)
+    with np.errstate(over="ignore"):
+        ranges = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1)
+    is_too_small = (ranges > 0) & (ranges < MIN_RANGE)
+    return {
+        **dict.fromkeys(np.flatnonzero(is_too_small).tolist(), TOO_SMALL),
+        **dict.fromkeys(np.flatnonzero(is_too_large).tolist(), TOO_LARGE),
+    }
+
+
+def _explain_too_small(layout: MatrixLayout, phenotype_id: str, values: NDArray[np.float64]) -> str:
+    """By how much the values of a line differ."""
+    lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
+    return (
+        f"{phenotype_id}: its {layout.n_cells - layout.n_leading:,} values lie between {lowest:g} and {highest:g}: no "
+        "expression differs by so little"
+    )
+
+
+def _explain_too_large(layout: MatrixLayout, phenotype_id: str, values: NDArray[np.float64]) -> str:
+    """The first value of a line that is beyond `MAX_VALUE`, and how many there are."""
+    columns = np.flatnonzero(np.abs(values) > MAX_VALUE)
+    column = int(columns[0])
+    more = f", and {len(columns) - 1:,} more in the line" if len(columns) > 1 else ""
+    return (
+        f"{phenotype_id}: column {layout.n_leading + column + 1} ({layout.runs[column]}): {values[column]:g} is larger "
+        f"than any expression{more}"
+    )
 
 
 def _explain(bad: Sequence[BadLine], path: str) -> FormatError:
@@ -170,12 +238,15 @@ def _explain(bad: Sequence[BadLine], path: str) -> FormatError:
     first = min(bad, key=lambda one: one.index)
     kinds = Counter(one.kind for one in bad).most_common()
     more = f" {len(bad):,} lines can't be read ({', '.join(f'{kind}: {n:,}' for kind, n in kinds)})."
-    # A damaged place begins with the phenotype's id, which is as it is.
-    said = first.reason if first.kind == BAD_PLACE else f"{first.reason[0].upper()}{first.reason[1:]}"
+    # Some reasons begin with the phenotype's id, which is as it is.
+    is_plain = first.kind not in (BAD_PLACE, TOO_LARGE, TOO_SMALL)
+    said = f"{first.reason[0].upper()}{first.reason[1:]}" if is_plain else first.reason
+    if first.kind == NO_VALUES:
+        said = said.replace(" runs", " people")
     return FormatError(
         f"{said}.{more if len(bad) > 1 else ''}",
         where=f"{path}, line {first.index + 1:,}",
-        mend="Mend the line; a missing value is NA.",
+        mend=_MEND_INTERVAL if said.endswith("is no interval") else "Mend the line; a missing value is NA.",
     )
 
 
@@ -263,6 +334,8 @@ def _notes(
     notes = [f"{n:,} × {what}" for what, n in layout.warnings.items()]
     if lines.n_blank:
         notes.append(f"{lines.n_blank:,} blank lines")
+    if lines.is_open:
+        notes.append("the last line has no line end: is the file whole?")
     if n := int(np.isnan(values).sum()):
         notes.append(f"{n:,} missing values")
     n_bodies = int((rows["end"].to_numpy() - rows["start"].to_numpy() > 1).sum())

@@ -127,6 +127,12 @@ def explain_storage(problem: Exception, uri: str) -> LakeError | None:
         uri: of the lake.
     """
     text = str(problem)
+    if isinstance(problem, OSError) and re.search("No space left|Disk quota", text, re.I):
+        return LakeError(
+            "There is no room left for what was to be written.",
+            where=place_of(uri),
+            mend="Make room, then run it again: what is finished is kept.",
+        )
     if is_local(uri) or not re.search(
         r"MicrosoftAzure|Azure|object.store|Error performing|Connect", text, re.I
     ):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from kgp.errors import ContractError
 from kgp.io.deltalog import ids_by_file
-from kgp.io.parts import take_snapshot
+from kgp.io.snapshots import take_snapshot
 from kgp.io.storage import open_binary, open_parquet
 from kgp.table import Table
 

@@ -8,6 +8,7 @@ whole to disk or held whole in memory.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,14 @@ READ_AHEAD = 8 << 20
 
 _READ_SIZE = 1 << 20
 _BEHIND_BYTES = 64 << 10
+_ROOM = "There is no room left for it."
+# errno → what is wrong with a disk, and what to do.
+_DISK = {
+    errno.ENOSPC: (_ROOM, "Make room on the disk, then run it again: what is finished is kept."),
+    errno.EDQUOT: (_ROOM, "Ask for a larger quota, then run it again: what is finished is kept."),
+    errno.EROFS: ("Its disk is read-only.", "Use a lake that may be written to."),
+    errno.EIO: ("Its disk does not read or write it.", "Check the disk."),
+}
 
 
 def open_binary(url: str, *, read_ahead: int = READ_AHEAD) -> BinaryIO:
@@ -293,6 +302,8 @@ def explained(url: str) -> Iterator[None]:
             f"The package {problem.name or 'for this kind of URL'} is not installed.", where=where
         ) from None
     except Exception as problem:
+        if (said := _DISK.get(getattr(problem, "errno", None) or 0)) is not None:
+            raise InputError(said[0], where=where, mend=said[1]) from None
         if "Protocol not known" in str(problem):
             raise InputError(
                 "Nobody knows this kind of URL.", where=where, mend="Use az://, https:// or a path."

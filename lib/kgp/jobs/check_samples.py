@@ -24,8 +24,8 @@ from kgp.eqtl.sample_flags import flag_samples
 from kgp.eqtl.sample_quality import CallCounts, HeterozygosityCounts, infer_sexes, role_of
 from kgp.errors import InputError
 from kgp.genome import ReferenceBuild, get_build
-from kgp.io.delta import in_list
 from kgp.io.parts import TablePart
+from kgp.io.predicates import in_list
 from kgp.job import Context, Job, Report
 from kgp.jobs.genotype_blocks import Selection
 from kgp.jobs.genotype_rows import GenotypeRows, read_genotypes
@@ -145,6 +145,15 @@ def _count(
 ) -> SampleSums:
     n_samples = len(callset.sample_ids)
     contigs = plan_contigs(context, callset.name, callset.build, asked=params.contig, ids=callset.load_ids)
+    if {callset.build.canonical(contig) for contig in contigs} == {callset.build.canonical("Y")}:
+        raise InputError(
+            f"Its variants are all on {', '.join(contigs)}, which females have none of: that tells neither a call rate "
+            "nor heterozygosity nor sex.",
+            where=f"callset {callset.name}",
+            mend=f"Leave --contig {params.contig[0]} away."
+            if params.contig
+            else "Load other contigs, X for the sex.",
+        )
     parts = [part for of_contig in contigs.values() for part in of_contig]
     counting = Counting(
         Selection(n_samples, CommonRule(params.min_maf, params.max_missing)),

@@ -20,8 +20,8 @@ from kgp.eqtl.common_variants import CommonRule
 from kgp.eqtl.kinship import MIN_KINSHIP, KingCounts, KinshipTable, degree_of, relatives
 from kgp.eqtl.sample_quality import role_of
 from kgp.errors import InputError
-from kgp.io.delta import in_list
 from kgp.io.parts import TablePart
+from kgp.io.predicates import in_list
 from kgp.job import Context, Job, Report
 from kgp.jobs.genotype_blocks import Selection, in_batches
 from kgp.jobs.genotype_rows import read_genotypes
@@ -55,8 +55,9 @@ def run(context: Context, params: SamplesKinship) -> Report:
     parameters = _parameters(params, callset)
     where = in_list("callset", [callset.name])
     known = context.fetch(KINSHIP_RUNS, where=where)
+    contigs = _list_autosomes(context, params, callset)
     if known and tuple(known[0]["load_ids"]) == callset.load_ids and known[0]["parameters"] == parameters:
-        return report_kinship(context.fetch(KINSHIP, where=where), known[0], callset, people)
+        return report_kinship(context.fetch(KINSHIP, where=where), known[0], callset, people, contigs=contigs)
     sums = _count(context, params, callset)
     table = sums.king.table()
     rows = _make_rows(callset, relatives(table, params.min_kinship), parameters)
@@ -75,7 +76,9 @@ def run(context: Context, params: SamplesKinship) -> Report:
     context.put(KINSHIP, rows, where)
     context.put(KINSHIP_RUNS, [made], where)
     denied = find_denied(table, callset, people)
-    return report_kinship(rows, made, callset, people, table=table, dropped=sums.dropped, denied=denied)
+    return report_kinship(
+        rows, made, callset, people, contigs=contigs, table=table, dropped=sums.dropped, denied=denied
+    )
 
 
 def count_parts(parts: Sequence[TablePart], selection: Selection) -> KinshipSums:
@@ -157,6 +160,14 @@ def _count(context: Context, params: SamplesKinship, callset: Callset) -> Kinshi
             mend="Choose a lower --min-maf or a higher --max-missing.",
         )
     return sums
+
+
+def _list_autosomes(context: Context, params: SamplesKinship, callset: Callset) -> list[str]:
+    """Autosomes with variants, of those that are asked for, in karyotype order."""
+    there = {contig for _, contig in context.count_rows(VARIANTS, {"callset": [callset.name]})}
+    asked = {callset.build.canonical(contig) or contig for contig in params.contig}
+    autosomes = [contig for contig in there if contig and role_of(contig, 0, callset.build) == "autosome"]
+    return sorted((c for c in autosomes if not asked or c in asked), key=callset.build.sort_index)
 
 
 def _merge(one: KinshipSums, other: KinshipSums) -> KinshipSums:

@@ -14,8 +14,8 @@ from kgp.eqtl.quality_scale import Scaling, choose_scaling
 from kgp.eqtl.quality_sex import SexPhenotypes, find_sex_phenotypes, infer_sexes, measure_xist, measure_y
 from kgp.errors import CheckError
 from kgp.genome import get_build
-from kgp.io.delta import in_list
 from kgp.io.parts import TablePart
+from kgp.io.predicates import in_list
 from kgp.io.tasks import count_cores, run_tasks
 from kgp.job import Context, Job, Report
 from kgp.jobs.quality_plan import Plan, choose_quantifications, plan_quality

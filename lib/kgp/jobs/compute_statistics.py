@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from kgp.errors import BuildError, InputError
 from kgp.genome import get_build
-from kgp.io.delta import in_list
 from kgp.io.output import align
 from kgp.io.parts import TARGET_ROWS, TablePart, read_part
+from kgp.io.predicates import in_list
 from kgp.io.sample_list import read_cohort
 from kgp.io.tasks import SplitRows
 from kgp.job import Context, Job, Report
@@ -176,7 +176,7 @@ def _finish(
     ]
     older = [plan.computed[g.name]["statistics_id"] for g in groups if g.name in plan.computed]
     context.put(STATISTICS, rows, in_list("statistics_id", [*ids, *older]))
-    context.remove_debris()
+    context.remove_debris(older)
 
 
 def _check(plan: StatisticsPlan) -> Report:

@@ -12,7 +12,7 @@ import numpy as np
 from kgp.eqtl.covariates import Covariates, make_indicators
 from kgp.errors import InputError, OverlapError, UsageError
 from kgp.io.covariates import is_missing
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.eqtl_own import OwnCovariates, is_covariate_file, read_own_covariates
 from kgp.jobs.reconcile_runs import fetch_people
@@ -205,7 +205,9 @@ def gather_set(name: str, rows: Iterable[Row], *, own: OwnCovariates | None = No
             raise InputError(
                 f"Covariate {covariate_id} holds {len(numbers[covariate_id]):,} numbers and "
                 f"{len(words[covariate_id]):,} words, as '{words[covariate_id][sample_id]}' of {sample_id}.",
-                where=f"covariate set {name}" if own is None else own.path,
+                where=f"covariate set {name}"
+                if own is None
+                else f"{own.path}, {own.table.locate(covariate_id, sample_id)}",
                 mend="Write NA where a number is missing, or words for all people, and load the file again.",
             )
     ordered = tuple(sorted(places, key=places.__getitem__))
@@ -241,6 +243,19 @@ def find_unknown(given: Iterable[Given], joined: SampleJoin) -> dict[str, str]:
             mend="Ask for fewer, or load tables of the same people.",
         )
     return {sample_id: reasons[sample_id] for sample_id in joined.sample_ids if sample_id in reasons}
+
+
+def note_strangers(given: Iterable[Given], joined: SampleJoin) -> tuple[str, ...]:
+    """How many people the files have who are not in the set, a note a file."""
+    notes = []
+    for one in given:
+        if isinstance(one, CovariateSet) and one.own is not None:
+            n = len(one.sample_ids - set(joined.sample_ids))
+            name = one.own.path.rpartition("/")[2]
+            notes += [
+                f"{name} has {n:,} {'person who is' if n == 1 else 'people who are'} not in the set"
+            ] * (n > 0)
+    return tuple(notes)
 
 
 def _mend(one: Given) -> str:

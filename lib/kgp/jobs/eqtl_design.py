@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kgp.amounts import count
 from kgp.eqtl.covariates import (
     Covariates,
     check_degrees_of_freedom,
@@ -15,7 +16,9 @@ from kgp.eqtl.covariates import (
     join_covariates,
     make_indicators,
 )
-from kgp.eqtl.ld_pruning import PruningRule
+from kgp.eqtl.ld_pruning import MIN_CONTIGS, MIN_VARIANTS, PruningRule
+from kgp.eqtl.sample_quality import role_of
+from kgp.errors import InputError
 from kgp.job import Context
 from kgp.jobs.eqtl_covariates import name_apart
 from kgp.jobs.eqtl_people import SetPeople
@@ -127,6 +130,40 @@ def check_enough_people(
     given = name_apart(plan.given, people.joined, taken)
     n = len(join_covariates(_nothing(len(people.rows)), *indicators, *hidden, *given).names)
     check_degrees_of_freedom(len(people.rows), n)
+
+
+def check_components(params: EqtlBuild, plan: MatrixPlan, people: SetPeople, contigs: Sequence[str]) -> None:
+    """Refuse, before anything large is read, genotype components that there can't be.
+
+    What LD pruning leaves is known later: here contigs are counted, and people.
+
+    Args:
+        params, plan, people: of the set.
+        contigs: of its phenotypes.
+
+    Raises:
+        InputError: there are as many components as people, or too few contigs for them.
+    """
+    if not params.n_components:
+        return
+    if params.n_components >= len(people.rows):
+        raise InputError(
+            f"{params.n_components} components of {count(len(people.rows), 'person', 'people')} leave nothing to "
+            "differ in.",
+            where="--n-components",
+            mend="Choose fewer components.",
+        )
+    there = {contig for contig in plan.rows_on if role_of(contig, 0, plan.build) == "autosome"}
+    left_out = contigs if params.components_from == "other-contigs" else ()
+    used = min((there - {contig} for contig in left_out), key=len, default=there)
+    if len(used) < MIN_CONTIGS and params.few_contigs == "refuse":
+        raise InputError(
+            f"Components of {count(len(used), 'contig')} would be local haplotypes, which absorb the signals under "
+            f"test: {MIN_VARIANTS:,} variants on {MIN_CONTIGS} contigs are the least.",
+            where="genotype components",
+            mend="Load more contigs of the callset, give --n-components 0, or ask for local ones by name: "
+            "--few-contigs allow.",
+        )
 
 
 def write_covariates(context: Context, plan: MatrixPlan, covariates: SetCovariates) -> None:

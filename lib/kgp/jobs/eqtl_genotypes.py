@@ -7,31 +7,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake.transaction import AddAction
 
 from kgp.errors import CheckError, InputError
 from kgp.genome import check_build
-from kgp.io.delta import in_list
-from kgp.io.direct import discard_files, write_files
-from kgp.io.parts import TablePart, read_part
+from kgp.io.direct import discard_files
+from kgp.io.parts import TablePart
+from kgp.io.predicates import in_list
 from kgp.io.tasks import run_tasks
 from kgp.job import Context
-from kgp.jobs.genotype_stretches import Stretch, plan_stretches
+from kgp.jobs.genotype_stretches import Stretch, StretchResult, StretchTask, plan_stretches
 from kgp.tables import EQTL_GENOTYPES, LOADS, VARIANTS
 from kgp.transforms.genotypes import (
     NO_EXPECTED,
     OTHER_LENGTH,
     OUTSIDE_WINDOWS,
     REASONS,
-    SCHEMA,
     GenotypeFilter,
-    filter_genotypes,
 )
 from kgp.transforms.ploidy import is_x
 
@@ -39,8 +35,6 @@ Ints = npt.NDArray[np.int64]
 
 # Genotypes of a callset that are read in a second or so: no more are read without Spark.
 _WITHOUT_SPARK = 200_000_000
-# Genotypes of a callset that a task holds at a time.
-_BLOCK_VALUES = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,71 +47,14 @@ class GenotypesWritten:
             they are all rows that the callset has on those contigs.
         starts: contig → 0-based starts of the set's variants, ascending.
         n_missing: missing genotypes in the set's rows, which mapping fills in with the mean.
+        files: add-actions of the files that have the rows, and that no commit names yet; none of a dry run.
     """
 
     n_variants: int
     dropped: Mapping[str, int]
     starts: Mapping[str, Ints]
     n_missing: int
-
-
-@dataclass
-class StretchResult:
-    """What became of a stretch.
-
-    Args:
-        contig: the contig.
-        starts: of the kept variants, ascending.
-        last_end: greatest end of the kept variants.
-        dropped: reason → variants.
-        n_missing: missing genotypes of the kept variants.
-        repeated: id of a variant that is there more than once.
-        written: add-actions of the files.
-    """
-
-    contig: str
-    starts: Ints
-    last_end: int
-    dropped: Counter[str]
-    n_missing: int
-    repeated: str | None = None
-    written: list[AddAction] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class StretchTask:
-    """What is done with a stretch; a task calls it.
-
-    Args:
-        which: variants and people.
-        matrix_id: of the set.
-        root: where `eqtl_genotypes` lies; None to write nothing.
-    """
-
-    which: GenotypeFilter
-    matrix_id: str
-    root: str | None
-
-    def __call__(self, stretch: Stretch) -> StretchResult:
-        """Read, filter, sort, write."""
-        dropped: Counter[str] = Counter()
-        batches, n_missing = [], 0
-        batch_rows = max(1, _BLOCK_VALUES // self.which.n_callset)
-        for part in stretch.parts:
-            for batch in read_part(part, VARIANTS, self.which.columns, batch_rows=batch_rows):
-                kept, reasons, n = filter_genotypes(stretch.cut(batch), self.which)
-                dropped += reasons
-                n_missing += n
-                batches.append(kept)
-        rows = sort_rows(pa.Table.from_batches(batches, SCHEMA))
-        starts = rows["start"].to_numpy()
-        last_end = pc.max(rows["end"]).as_py() or 0
-        result = StretchResult(stretch.contig, starts, last_end, dropped, n_missing, find_repeated(rows))
-        if self.root is not None and rows.num_rows and result.repeated is None:
-            ids = pa.repeat(pa.scalar(self.matrix_id), rows.num_rows)
-            named = rows.append_column("matrix_id", ids)
-            result.written = write_files(named.to_batches(), EQTL_GENOTYPES, self.root)
-        return result
+    files: tuple[AddAction, ...] = ()
 
 
 def write_genotypes(
@@ -129,7 +66,7 @@ def write_genotypes(
     *,
     dry_run: bool = False,
 ) -> GenotypesWritten:
-    """Write the genotypes of a set.
+    """Write the files of a set's genotypes, which `commit_genotypes` makes rows of the table.
 
     Args:
         context: of a job that reads `variants` and `loads` and writes `eqtl_genotypes`.
@@ -152,30 +89,22 @@ def write_genotypes(
     with context.progress.step(f"genotypes near {n_phenotypes:,} phenotypes, of {n_candidates:,} rows"):
         stretches = plan_stretches(_find_parts(context, callset, which), which)
         results = _run(context, stretches, task)
-        written = [action for result in results for action in result.written]
         try:
             _check_results(context, callset, which, results)
-            made = _sum_up(callset, n_candidates, results)
+            return _sum_up(callset, n_candidates, results)
         except BaseException:
-            discard_files([action.path for action in written], root)
+            discard_files([action.path for result in results for action in result.written], root)
             raise
-        if not dry_run:
-            context.commit(EQTL_GENOTYPES, written, [matrix_id])
-    return made
 
 
-def sort_rows(rows: pa.Table) -> pa.Table:
-    """Rows by start and id, whatever files they come from: as they are where they are in that order."""
-    order = pc.sort_indices(rows, sort_keys=[("start", "ascending"), ("variant_id", "ascending")])
-    is_sorted = np.array_equal(order.to_numpy(), np.arange(rows.num_rows))
-    return rows if is_sorted else rows.take(order)
+def commit_genotypes(context: Context, matrix_id: str, written: GenotypesWritten) -> None:
+    """Put the files of a set's genotypes in the place of its rows; again, where somebody removed these."""
+    context.commit(EQTL_GENOTYPES, written.files, [matrix_id])
 
 
-def find_repeated(rows: pa.Table) -> str | None:
-    """The id of a variant that two of the rows, which are sorted, have."""
-    ids = rows["variant_id"].combine_chunks()
-    repeated = ids[1:].filter(pc.equal(ids[1:], ids[:-1]))
-    return str(repeated[0]) if len(repeated) else None
+def discard_genotypes(context: Context, written: GenotypesWritten) -> None:
+    """Remove the files of genotypes that were never committed."""
+    discard_files([action.path for action in written.files], context.path(EQTL_GENOTYPES))
 
 
 def _find_parts(context: Context, callset: str, which: GenotypeFilter) -> list[TablePart]:
@@ -258,4 +187,5 @@ def _sum_up(callset: str, n_candidates: int, results: Sequence[StretchResult]) -
         dropped,
         {contig: np.concatenate(starts) for contig, starts in by_contig.items()},
         sum(result.n_missing for result in results),
+        tuple(action for result in results for action in result.written),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from kgp.errors import InputError
-from kgp.io.delta import in_list
 from kgp.io.history import parse_time
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.tables import EQTL_MATRICES
 

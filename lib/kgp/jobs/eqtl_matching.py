@@ -1,47 +1,46 @@
 """Finds sample mix-ups of a matrix set: runs whose expression is that of another person's genotypes.
 
-All of it is done by the driver, without Spark: the set's genotypes are read once, and of the callset a few row
-groups.
+All of it is done by the driver, without Spark: the set's genotypes near phenotypes are read once, and of the callset a
+few row groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgp.amounts import count, name_first
 from kgp.eqtl.matching import MIN_LOCI, MIN_RUNS, Judgement, match_people
 from kgp.eqtl.matching_loci import MAX_DISTANCE, Expression, LeadSearch, Loci, prepare_expression
 from kgp.eqtl.matching_scores import Scores, make_folds
-from kgp.errors import CheckError
-from kgp.io.matrix_sets import PhenotypeRows, read_genotypes
-from kgp.io.parts import TablePart, read_part
+from kgp.io.matrix_sets import PhenotypeRows
 from kgp.job import Context
-from kgp.tables import EQTL_GENOTYPES, VARIANTS
+from kgp.jobs.callset_loci import read_loci
+from kgp.jobs.set_genotypes import SetGenotypes, cut_genotypes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# How many runs a sentence names.
+N_SWAPS = 10
 # Phenotypes that are tried; the loci of so many are more than are used.
 MAX_PHENOTYPES = 3_000
-# Rows of `variants` held at a time, of which one or none is wanted.
-_BATCH_ROWS = 2_000
-_DEFECT = "This is a defect of kgp: please report it."
+# Variants of a set that are searched at a time: always so many, so that sums do not depend on where they come from.
+_SEARCHED_ROWS = 4_096
 
 
 @dataclass(frozen=True, eq=False)
 class MatchRequest:
-    """A set whose rows are written.
+    """A set before it is named.
 
     Args:
         matrix_id: the set.
+        genotypes: of the set.
         callset: where its genotypes come from.
+        column: of `variants` that they are: dosages or expected_dosages.
         callset_samples: everyone of the callset, in the order of its arrays.
         sample_ids: people of the set in its order.
         run_ids: the run of each.
@@ -50,7 +49,9 @@ class MatchRequest:
     """
 
     matrix_id: str
+    genotypes: SetGenotypes
     callset: str
+    column: str
     callset_samples: tuple[str, ...]
     sample_ids: tuple[str, ...]
     run_ids: tuple[str, ...]
@@ -74,13 +75,27 @@ class Matches:
     n_loci: int
     notes: tuple[str, ...]
 
+    def describe_swaps(self) -> str | None:
+        """The runs that look like another person's with their scores, in a sentence; None where none does."""
+        if not self.swaps:
+            return None
+        rows = {row["run_id"]: row for row in self.rows}
+        said = "; ".join(
+            f"{run_id} is said to be of {said_of} (score {rows[run_id]['match_score']:.2f}) and fits {best} "
+            f"({rows[run_id]['best_score']:.2f})"
+            for run_id, said_of, best in self.swaps[:N_SWAPS]
+        )
+        more = f"; and {len(self.swaps) - N_SWAPS:,} more" if len(self.swaps) > N_SWAPS else ""
+        looks = count(len(self.swaps), "run looks", "runs look")
+        return f"{looks} like another person's, at {self.n_loci:,} cis eQTLs: {said}{more}."
+
 
 def match_runs(context: Context, request: MatchRequest) -> Matches:
     """Compare each run of a set with each person of its callset.
 
     Args:
-        context: of a job that writes `eqtl_genotypes` and reads `variants`.
-        request: the set; its genotypes are written, its ledger row need not be.
+        context: of a job that reads `variants`.
+        request: the set.
 
     Raises:
         CheckError: the callset's genotypes of the set's people are not those of the set, or not there.
@@ -96,12 +111,12 @@ def _match(context: Context, request: MatchRequest) -> Matches:
     if len(request.run_ids) < MIN_RUNS:
         return _say_nothing(request, 0, f"{count(len(request.run_ids), 'run')}, {MIN_RUNS} are needed", notes)
     expression = prepare_expression(phenotypes.values)
-    loci, kinds = _find_loci(context, request, phenotypes.take(expression.chosen), expression)
+    loci = _find_loci(request, phenotypes.take(expression.chosen), expression)
     if len(loci) < MIN_LOCI:
         return _say_nothing(request, len(loci), _too_few(len(loci)), notes)
     numbers = {sample_id: i for i, sample_id in enumerate(request.callset_samples)}
     stated = np.array([numbers[sample_id] for sample_id in request.sample_ids], dtype=np.int64)
-    dosages = _read_callset(context, request, loci, stated, kinds)
+    dosages = read_loci(context, request.callset, request.column, len(numbers), loci, stated)
     folds = make_folds(request.run_ids, expression.residuals)
     if np.bincount(folds).max() > len(request.run_ids) // 2:
         return _say_nothing(request, len(loci), "most runs are copies of one another", notes)
@@ -191,75 +206,12 @@ def _choose_phenotypes(phenotypes: PhenotypeRows) -> tuple[PhenotypeRows, tuple[
     return phenotypes.take(spaced), (note,)
 
 
-def _find_loci(
-    context: Context, request: MatchRequest, phenotypes: PhenotypeRows, expression: Expression
-) -> tuple[Loci, dict[str, str]]:
-    """The set's strong cis eQTLs, and contig → column of the copies that they were found with."""
+def _find_loci(request: MatchRequest, phenotypes: PhenotypeRows, expression: Expression) -> Loci:
+    """The set's strong cis eQTLs."""
     contigs = phenotypes.rows.column("contig").to_pylist()
     tss = phenotypes.rows.column("tss").to_numpy()
     search = LeadSearch(expression, contigs, tss, min(MAX_DISTANCE, request.cis_window))
-    kinds: dict[str, str] = {}
     for contig, span in search.spans().items():
-        parts = context.parts(
-            EQTL_GENOTYPES,
-            partitions={"matrix_id": [request.matrix_id], "contig": [contig]},
-            span=span,
-            ids=[request.matrix_id],
-            with_unfinished=True,
-        )
-        for rows in (rows for part in parts for rows in read_genotypes(part, len(request.sample_ids))):
-            kinds[contig] = "dosages" if rows.dosages.dtype == np.int8 else "expected_dosages"
-            search.add(contig, rows.rows.column("variant_id").to_pylist(), rows.pos, rows.complete())
-    return search.choose_loci(), kinds
-
-
-def _read_callset(
-    context: Context, request: MatchRequest, loci: Loci, stated: Ints, kinds: Mapping[str, str]
-) -> Floats:
-    """Loci × people of the callset, the set's mean where missing.
-
-    Raises:
-        CheckError: they are not the set's.
-    """
-    numbers = {variant: i for i, variant in enumerate(loci.variants)}
-    dosages = np.zeros((len(loci), len(request.callset_samples)))
-    is_there = np.zeros(len(loci), dtype=bool)
-    where = f"table variants, callset {request.callset}"
-    for contig in sorted(set(loci.contigs)):
-        starts = np.sort(loci.starts[[one == contig for one in loci.contigs]])
-        parts = context.parts(
-            VARIANTS,
-            partitions={"callset": [request.callset], "contig": [contig]},
-            span=(int(starts[0]), int(starts[-1]) + 1),
-            target_rows=1,
-        )
-        for part in (part for part in parts if _may_hold(part, starts)):
-            for variant, row in _read_variants(part, loci.variants, kinds[contig]):
-                i = numbers[variant]
-                is_known = ~np.isnan(row[stated])
-                if not np.array_equal(row[stated][is_known], loci.dosages[i][is_known]):
-                    raise CheckError(
-                        f"Genotypes of {variant} are others than the set's.", where=where, mend=_DEFECT
-                    )
-                dosages[i] = np.where(np.isnan(row), loci.dosages[i].mean(), row)
-                is_there[i] = True
-    if not is_there.all():
-        gone = loci.variants[int(is_there.argmin())]
-        raise CheckError(f"Variant {gone} of the set is not there.", where=where, mend=_DEFECT)
-    return dosages
-
-
-def _may_hold(part: TablePart, starts: Ints) -> bool:
-    """Whether one of the starts may lie in a part, by its statistics."""
-    if part.starts is None:
-        return True
-    least, greatest = part.starts
-    return bool(np.searchsorted(starts, least, "left") < np.searchsorted(starts, greatest, "right"))
-
-
-def _read_variants(part: TablePart, variants: Sequence[str], column: str) -> Iterator[tuple[str, Floats]]:
-    """Wanted variants of a part with everyone's copies of ALT, NaN where missing."""
-    wanted = pa.array(variants)
-    for batch in read_part(part, VARIANTS, ["variant_id", column], batch_rows=_BATCH_ROWS):
-        for row in batch.filter(pc.is_in(batch.column("variant_id"), value_set=wanted)).to_pylist():
-            yield row["variant_id"], np.array(row[column], dtype=np.float64)
+        for ids, pos, dosages in cut_genotypes(request.genotypes.read(contig, span), span, _SEARCHED_ROWS):
+            search.add(contig, ids, pos, dosages)
+    return search.choose_loci()

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kgp.io.delta import in_list
+from kgp.eqtl.sample_quality import role_of
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.compute_kinship import fetch_relatives
-from kgp.jobs.eqtl_covariates import find_unknown
-from kgp.jobs.eqtl_plan import MatrixPlan
+from kgp.jobs.eqtl_covariates import find_unknown, note_strangers
+from kgp.jobs.eqtl_plan import MatrixPlan, needs_kinship
+from kgp.jobs.kinship_report import describe_basis
 from kgp.params import EqtlBuild
-from kgp.tables import CALLSET_SAMPLES, SAMPLES
+from kgp.tables import CALLSET_SAMPLES, KINSHIP_RUNS, SAMPLES
 from kgp.transforms.cohorts import Cohort
 from kgp.transforms.families import drop_related, find_relations
 from kgp.transforms.join import SampleJoin, Sources, join_people
@@ -30,11 +32,15 @@ class SetPeople:
         joined: who they are, in order, and who is left out.
         rows: what is known of each of them.
         callset_samples: everyone of the callset, in the order of its arrays.
+        notes: what a person should know of how they were chosen.
+        relatives: who of those left out is, as a relative of somebody who stays.
     """
 
     joined: SampleJoin
     rows: tuple[Person, ...]
     callset_samples: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    relatives: frozenset[str] = frozenset()
 
     @property
     def sexes(self) -> tuple[str | None, ...]:
@@ -63,7 +69,8 @@ def join_set(context: Context, params: EqtlBuild, plan: MatrixPlan, cohort: Coho
         people,
         needs=_needs(params, plan),
     )
-    unknown = find_unknown(plan.given, join())
+    candidates = join()
+    unknown = find_unknown(plan.given, candidates)
 
     def drop(sample_ids: Sequence[str]) -> dict[str, str]:
         # Whoever is left out anyway must not be the reason why a relative is.
@@ -77,6 +84,8 @@ def join_set(context: Context, params: EqtlBuild, plan: MatrixPlan, cohort: Coho
         joined,
         tuple(people[sample_id] for sample_id in joined.sample_ids),
         tuple(sample_id for _, sample_id in places),
+        (*note_strangers(plan.given, joined), *_say_kinship(context, params, plan)),
+        frozenset(set(candidates.sample_ids) & joined.dropped.keys() - unknown.keys()),
     )
 
 
@@ -123,6 +132,19 @@ def _drop_relatives(
         return drop_related(sample_ids, people)
     near = fetch_relatives(context, params.callset, sample_ids, plan.callset_loads)
     return drop_relatives(sample_ids, people, near)
+
+
+def _say_kinship(context: Context, params: EqtlBuild, plan: MatrixPlan) -> tuple[str, ...]:
+    """A note where relatives were told by few contigs: their kinship scatters widely around its expectation."""
+    if not needs_kinship(params):
+        return ()
+    (run,) = context.fetch(KINSHIP_RUNS, ["parameters", "n_variants"], in_list("callset", [params.callset]))
+    asked = run["parameters"]["contigs"]
+    there = [contig for contig in plan.rows_on if role_of(contig, 0, plan.build) == "autosome"]
+    contigs = sorted(
+        there if asked == "all" else set(asked.split(",")) & set(there), key=plan.build.sort_index
+    )
+    return tuple(f"relatives by genotypes were {said}" for said in describe_basis(run["n_variants"], contigs))
 
 
 def _needs(params: EqtlBuild, plan: MatrixPlan) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kgp.amounts import count
 from kgp.eqtl.covariates import Covariates
 from kgp.eqtl.recipe import ExpressionRecipe, Step, prepare_expression
+from kgp.eqtl.recipe.settle import WithoutCounts
 from kgp.errors import InputError
 from kgp.genome import check_build
 from kgp.io.direct import write_files
@@ -82,6 +83,7 @@ def prepare_phenotypes(
             unit=measured.unit,
             processing=measured.processing,
             places=judge_ever(measured, plan.allowed),
+            without_counts=_without_counts(params),
         )
     places = judge_places(
         measured, asked=plan.asked, allowed=plan.allowed, with_genotypes=sorted(plan.rows_on)
@@ -98,6 +100,12 @@ def prepare_phenotypes(
     last = {contig: max(tss) for contig, tss in made.tss_by_contig.items()}
     check_build(plan.build, where=f"the phenotypes of {plan.source.name}", last_ends=last)
     return made
+
+
+def _without_counts(params: EqtlBuild) -> WithoutCounts:
+    """A profile has TMM for where there are counts; a person who asks for it must have them."""
+    is_asked_for = params.normalisation == "tmm" and params.is_asked_for("normalisation")
+    return "refuse" if is_asked_for else "note"
 
 
 def drop_few_variants(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kgp.errors import BuildError, InputError, LakeError, UsageError
 from kgp.genome import ReferenceBuild
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.eqtl_covariates import Given, check_covariate_names, fetch_covariates
 from kgp.jobs.eqtl_own import read_own_phenotypes
@@ -38,6 +39,12 @@ Row = Mapping[str, Any]
 
 # What a set does not depend on, and what stands among its parameters in another form.
 _NOT_RECORDED = ("as_of", "dry_run", "replace")
+
+# Options that are younger than `RECIPE` → what was done before there were any. Recorded only where they say something
+# else: a set keeps the id that it has always had.
+_ADDED = {"n_factors_by": "elbow"}
+
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -108,12 +115,12 @@ def plan_matrices(context: Context, params: EqtlBuild, cohort: Cohort) -> Matrix
     counted = context.count_rows(VARIANTS, {"callset": [params.callset]})
     mapped = source.contigs & set(asked or allowed) & set(allowed)
     used = {load_id for (_, contig), of in counted.items() if contig in mapped for load_id in of}
-    if params.n_components or _needs_kinship(params):
+    if params.n_components or needs_kinship(params):
         used = {load_id for of in counted.values() for load_id in of}
     load_ids = tuple(sorted({*used, *source.load_ids, *_other_loads(params, loads)}))
     parameters = _as_texts(params, cohort, source, given, asked) | _kinship_parameters(context, params)
     matrix_id = name_matrix(RECIPE, parameters, load_ids)
-    named = _find_named(context, params.name)
+    named = find_named(context, params.name)
     is_built = named is not None and named["matrix_id"] == matrix_id
     return MatrixPlan(
         build=build,
@@ -127,7 +134,7 @@ def plan_matrices(context: Context, params: EqtlBuild, cohort: Cohort) -> Matrix
         rows_on={str(contig): sum(of.values()) for (_, contig), of in counted.items()},
         matrix_id=matrix_id,
         is_built=is_built,
-        in_use=None if named is None or is_built else _name_in_use(named, parameters, load_ids),
+        in_use=None if named is None or is_built else name_in_use(named, parameters, load_ids),
     )
 
 
@@ -165,13 +172,14 @@ def _other_loads(params: EqtlBuild, loads: Iterable[Row]) -> list[str]:
     ]
 
 
-def _needs_kinship(params: EqtlBuild) -> bool:
+def needs_kinship(params: EqtlBuild) -> bool:
+    """Whether relatives are told by genotypes, too."""
     return params.kinship == "king" and params.related == "drop"
 
 
 def _kinship_parameters(context: Context, params: EqtlBuild) -> dict[str, str]:
     """How the relatives were found, where the set depends on them: the same loads may give others."""
-    if not _needs_kinship(params):
+    if not needs_kinship(params):
         return {}
     rows = context.fetch(KINSHIP_RUNS, ["parameters"], in_list("callset", [params.callset]))
     return {"kinship_parameters": json.dumps([dict(sorted(row["parameters"].items())) for row in rows])}
@@ -210,11 +218,12 @@ def _as_texts(
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
-        if name not in _NOT_RECORDED
+        if name not in _NOT_RECORDED and (name, value) not in _ADDED.items()
     }
 
 
-def _find_named(context: Context, name: str) -> Row | None:
+def find_named(context: Context, name: str) -> Row | None:
+    """The set of that name as the ledger has it now; None where there is none."""
     sets = context.fetch(EQTL_MATRICES, ["matrix_id", "name", "parameters", "load_ids"])
     return next((row for row in sets if row["name"] == name), None)
 
@@ -229,10 +238,21 @@ def _not_loaded(loads: Iterable[Row], name: str, target: str, flag: str) -> Inpu
     )
 
 
-def _name_in_use(named: Row, parameters: Mapping[str, str], load_ids: Collection[str]) -> LakeError:
+def _show(value: str | None) -> str:
+    """A parameter, with the first 12 digits of a digest."""
+    return _DIGEST.sub(r"\1…", str(value))
+
+
+def name_in_use(named: Row, parameters: Mapping[str, str], load_ids: Collection[str]) -> LakeError:
+    """The error of a name that another set has, with what it was built with.
+
+    Args:
+        named: the set that has it.
+        parameters, load_ids: of the set that is to have it.
+    """
     before = named["parameters"]
     changed = [
-        f"{name} {before.get(name)} (now {parameters.get(name)})"
+        f"{name} {_show(before.get(name, _ADDED.get(name)))} (now {_show(parameters.get(name, _ADDED.get(name)))})"
         for name in sorted({*before, *parameters})
         if before.get(name) != parameters.get(name)
     ]

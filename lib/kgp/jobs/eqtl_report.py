@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kgp.amounts import count
+from kgp.amounts import count, name_first
 from kgp.io.output import align
 from kgp.job import Report
 from kgp.jobs.eqtl_design import SetCovariates
@@ -20,6 +20,9 @@ from kgp.tables import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATCHES, EQTL_MATRI
 
 # How many names a note gives; the details have all.
 N_NAMES = 5
+
+# Whose reasons name a person each: they are told together.
+RELATIVES = "relatives of people in the set"
 
 _JOB = "build_eqtl_matrices"
 
@@ -59,8 +62,12 @@ class BuiltSet:
     @property
     def dropped(self) -> dict[str, int]:
         """What was left out: kind and reason → how many."""
+        relatives, others = _split_relatives(self.people)
+        of_people = Counter(others.values())
+        if relatives:
+            of_people[RELATIVES] = len(relatives)
         kinds: tuple[tuple[str, Mapping[str, int]], ...] = (
-            ("people", Counter(self.people.joined.dropped.values())),
+            ("people", of_people),
             ("phenotypes", self.phenotypes.dropped),
             ("variants", self.genotypes.dropped),
             ("covariates", Counter(self.covariates.dropped.values())),
@@ -74,7 +81,14 @@ class BuiltSet:
         if n := self.genotypes.n_missing:
             filled = (f"mapping fills {count(n, 'missing genotype')} in with the mean of the variant",)
         found = () if self.matches is None else self.matches.notes
-        return (*self.lineage, *self.phenotypes.notes, *filled, *self.covariates.notes, *found)
+        return (
+            *self.lineage,
+            *self.people.notes,
+            *self.phenotypes.notes,
+            *filled,
+            *self.covariates.notes,
+            *found,
+        )
 
 
 def report_built(params: EqtlBuild, built: BuiltSet) -> Report:
@@ -95,6 +109,11 @@ def report_built(params: EqtlBuild, built: BuiltSet) -> Report:
         notes=_left_out(built) + list(built.notes),
         details=_details(built),
     )
+
+
+def report_known(matrix_id: str, summary: str) -> Report:
+    """The report of a set that was there before."""
+    return Report(_JOB, False, summary, details={"matrix_id": matrix_id})
 
 
 def report_dry(params: EqtlBuild, built: BuiltSet, remarks: Sequence[str]) -> Report:
@@ -142,14 +161,24 @@ def _say(counts: Mapping[str, int]) -> str:
 
 
 def _left_out(built: BuiltSet) -> list[str]:
-    joined = built.people.joined
-    notes = name_dropped("", joined.dropped)
+    relatives, others = _split_relatives(built.people)
+    notes = name_dropped("", others)
+    if relatives:
+        named = [f"{sample_id}: {reason}" for sample_id, reason in sorted(relatives.items())]
+        notes.append(f"left out, {RELATIVES}: {len(named):,} ({name_first(named, N_NAMES)})")
     notes += [
         f"left out, {what}: {n:,}"
         for what, n in built.dropped.items()
         if not what.startswith(("people: ", "covariates: "))
     ]
     return notes + name_dropped("covariates: ", built.covariates.dropped)
+
+
+def _split_relatives(people: SetPeople) -> tuple[dict[str, str], dict[str, str]]:
+    """People who are left out as relatives, and the others; each with the reason."""
+    dropped = people.joined.dropped
+    relatives = {name: reason for name, reason in dropped.items() if name in people.relatives}
+    return relatives, {name: reason for name, reason in dropped.items() if name not in relatives}
 
 
 def _details(built: BuiltSet) -> dict[str, Any]:
@@ -169,7 +198,9 @@ def _details(built: BuiltSet) -> dict[str, Any]:
 def _steps(built: BuiltSet) -> list[tuple[str, str, int, int]]:
     """(what, step, kept, dropped), a row for what comes in and for each reason or step after it."""
     joined, genotypes, covariates = built.people.joined, built.genotypes, built.covariates
-    rows = [("people", reason, 0, n) for reason, n in sorted(Counter(joined.dropped.values()).items())]
+    relatives, others = _split_relatives(built.people)
+    rows = [("people", reason, 0, n) for reason, n in sorted(Counter(others.values()).items())]
+    rows += [("people", RELATIVES, 0, len(relatives))] if relatives else []
     rows.append(("people", "in the set", len(joined.sample_ids), len(joined.dropped)))
     for step in built.phenotypes.steps:
         rows += [("phenotypes", step.name, step.n_after, step.n_before - step.n_after)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kgp.errors import InputError
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.eqtl_expression import Measured, fetch_expression
 from kgp.params import EqtlBuild

@@ -11,8 +11,8 @@ from typing import Any
 
 from kgp.errors import FormatError, InputError, LakeError, UsageError
 from kgp.genome import get_build
-from kgp.io.delta import in_list
 from kgp.io.expression import NO_PLACE, MatrixLayout, read_layout
+from kgp.io.predicates import in_list
 from kgp.io.storage import content_id
 from kgp.job import Context
 from kgp.jobs.ledger import FileLoad, plan_load
@@ -45,7 +45,8 @@ def describe_matrix(url: str, params: LoadExpression) -> Matrix:
     """Take together what is given, what the dataset's descriptor says, and what the ids look like, in this order.
 
     Raises:
-        UsageError: nothing says which build the places are on, or the file's name can't be a quantification's.
+        UsageError: nothing says which build the places are on, the file's name can't be a quantification's, or a design
+            is given for what are no probes.
         InputError: neither the matrix nor an annotation says where the phenotypes lie, or the file can't be read.
     """
     layout = read_layout(url)
@@ -64,12 +65,20 @@ def describe_matrix(url: str, params: LoadExpression) -> Matrix:
         raise InputError(
             "The matrix does not say where its phenotypes lie.",
             where=layout.path,
-            mend="Give --annotation: a GTF, a BED, an array design (ADF) or a table of places.",
+            mend="Give --annotation: a GTF, a BED, an array design (ADF) or a table of places; of an array whose "
+            "design has no places a GTF, and the design with --design.",
         )
     build = get_build(build).name
+    kind = params.kind or (known.kind if known is not None else guess_kind(layout.first_id))
+    if params.design is not None and kind != "probe":
+        raise UsageError(
+            f"A design is of probes; {file_name} has {kind}s.",
+            where="--design",
+            mend="Leave it away, or give --kind probe.",
+        )
     origin = known.annotation if known is not None and known.build == build else None
     facts = Facts(
-        kind=params.kind or (known.kind if known is not None else guess_kind(layout.first_id)),
+        kind=kind,
         unit=params.unit or (known.unit if known is not None else "unknown"),
         processing=params.processing or (known.processing if known is not None else "unknown"),
         build=build,
@@ -166,6 +175,7 @@ def plan_matrix(
             for c in columns
         ],
         "" if params.annotation is None else content_id(params.annotation),
+        *([] if params.design is None else [content_id(params.design)]),
         [matrix.name, facts.kind, facts.unit, facts.processing, facts.annotation],
         [params.missing, params.bad_lines],
     ]

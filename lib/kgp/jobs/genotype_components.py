@@ -30,6 +30,7 @@ from kgp.io.tasks import run_tasks
 from kgp.job import Context
 from kgp.jobs.genotype_blocks import Dosages, Selection, in_batches, stream_contig
 from kgp.jobs.genotype_tasks import is_small, plan_contigs
+from kgp.jobs.one_core import on_one_core
 
 Source = Literal["all", "other-contigs"]
 
@@ -41,7 +42,7 @@ MAX_RESULT_BYTES = 256 << 20
 
 PRUNED = "in linkage disequilibrium with another variant"
 
-# Digits of scores; the last bits of a double depend on how many threads a machine multiplies with.
+# Digits of scores; the last bits of a double depend on the instructions that a machine multiplies with.
 _DECIMALS = 10
 
 
@@ -146,8 +147,9 @@ def sum_contig(item: tuple[str, Sequence[TablePart]], task: ContigTask) -> Conti
     """Prune a contig and sum up what is left, in a task."""
     contig, parts = item
     sums = ContigSums(contig, RelationshipMatrix(task.selection.n_samples))
-    for batch in in_batches(_prune(parts, task, sums.dropped), BATCH):
-        sums.matrix.add(batch)
+    with on_one_core():
+        for batch in in_batches(_prune(parts, task, sums.dropped), BATCH):
+            sums.matrix.add(batch)
     return sums
 
 

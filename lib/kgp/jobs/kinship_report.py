@@ -10,6 +10,7 @@ import numpy as np
 
 from kgp.amounts import count, some
 from kgp.eqtl.kinship import DEGREES, MIN_KINSHIP, KinshipTable
+from kgp.eqtl.ld_pruning import MIN_CONTIGS
 from kgp.io.output import align
 from kgp.job import Report
 from kgp.jobs.genotype_tasks import Callset
@@ -31,12 +32,28 @@ _SHOWN = ("sample_id_1", "sample_id_2", "n_variants", "kinship", "degree", "pedi
 _CLOSE = ("duplicate", "first", "second")
 
 
+def describe_basis(n_variants: int, contigs: Sequence[str]) -> tuple[str, ...]:
+    """What to say where kinship was told by few contigs: it scatters widely around its expectation.
+
+    Args:
+        n_variants: variants that were compared.
+        contigs: autosomes that they lie on.
+    """
+    if len(contigs) >= MIN_CONTIGS:
+        return ()
+    return (
+        f"told by {count(n_variants, 'variant')} of {count(len(contigs), 'contig')} alone ({', '.join(contigs)}): "
+        f"kinship of fewer than {MIN_CONTIGS} contigs misses relatives and takes strangers for them",
+    )
+
+
 def report_kinship(
     rows: Sequence[Row],
     made: Row,
     callset: Callset,
     people: Mapping[str, Person],
     *,
+    contigs: Sequence[str],
     table: KinshipTable | None = None,
     dropped: Counter[str] | None = None,
     denied: Sequence[str] = (),
@@ -48,6 +65,7 @@ def report_kinship(
         made: the callset's row of `kinship_runs`.
         callset: its people.
         people: sample_id → person, with what the pedigree says.
+        contigs: autosomes that were compared.
         table: of every two people, where it was computed now; None where the rows were there.
         dropped: variants that were left out, by reason.
         denied: what the pedigree says and the genotypes don't, a sentence a pair.
@@ -64,7 +82,8 @@ def report_kinship(
     if table is None:
         summary += "; up to date, nothing to do"
     unknown = [pair for pair in pairs if pair["pedigree"] is None and pair["degree"] in _CLOSE]
-    notes = [*_notes(pairs, unknown, made, table), *_say_denied(denied)]
+    basis = [f"relatives were {said}" for said in describe_basis(made["n_variants"], contigs)]
+    notes = [*_notes(pairs, unknown, made, table), *basis, *_say_denied(denied)]
     is_new = table is not None
     return Report(
         "compute_kinship",

@@ -10,7 +10,7 @@ import pyspark
 
 import kgp
 from kgp.errors import CheckError
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.io.storage import content_id, file_size
 from kgp.io.urls import place_of
 from kgp.job import Context
@@ -180,4 +180,4 @@ def finish_load(
     slice_of_ledger = in_list("load_id", (load.load_id, *superseded))
     context.put(LOADS, [row], slice_of_ledger)
     if superseded:
-        context.remove_debris()
+        context.remove_debris(superseded)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kgp.errors import CheckError, KgpError
 from kgp.genome import get_build
-from kgp.io.expression import NO_PLACE, MatrixRecords, MatrixTask, Roots, Subject, read_matrix
+from kgp.io.expression import NO_PLACE, MatrixRecords, MatrixTask, Roots, Subject, read_array, read_matrix
 from kgp.io.places import Annotation, read_annotation
 from kgp.io.urls import place_of
 from kgp.job import Context, Job, Report
@@ -83,10 +83,7 @@ def _load(
     """Load one matrix; gives what was done, and adds the details to the report."""
     began = context.seconds
     layout, facts = matrix.layout, matrix.facts
-    annotation = None
-    if params.annotation is not None:
-        with context.progress.step(f"reading {place_of(params.annotation)}"):
-            annotation = read_annotation(params.annotation, kind=facts.kind, build=get_build(facts.build))
+    annotation = _read_places(context, matrix, params)
     task = MatrixTask(
         layout=layout,
         subject=Subject(params.dataset, matrix.name, facts.kind, facts.unit, facts.build, load.load_id),
@@ -116,6 +113,20 @@ def _load(
         report, load.path, columns, records, replaced=[name for name in replaced if name != matrix.name]
     )
     return f"{counts.rows_out:,} {facts.kind}s x {len(columns):,} runs of {params.dataset}, {matrix.name}"
+
+
+def _read_places(context: Context, matrix: Matrix, params: LoadExpression) -> Annotation | None:
+    """Where the phenotypes lie, but for what the matrix says of it."""
+    if params.annotation is None:
+        return None
+    build = get_build(matrix.facts.build)
+    kind = matrix.facts.kind if params.design is None else "gene"
+    with context.progress.step(f"reading {place_of(params.annotation)}"):
+        annotation = read_annotation(params.annotation, kind=kind, build=build)
+    if params.design is None:
+        return annotation
+    with context.progress.step(f"reading {place_of(params.design)}"):
+        return read_array(params.design, annotation, build)
 
 
 def _commit(

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 # Dosages of a block at most (128 MB in single precision), which bounds a task's memory; one phenotype may have more.
 MAX_VALUES = 1 << 25
 # Work of a block, as estimated: short enough that little is lost by a kill and that cores end at the same time.
-BLOCK_SECONDS = 1.5
+BLOCK_SECONDS = 4.0
 # That of a trans block, which reads and standardises all phenotypes before.
 TRANS_BLOCK_SECONDS = 15.0
 

@@ -10,27 +10,32 @@ import numpy as np
 from deltalake.transaction import AddAction
 
 from kgp.amounts import count, format_seconds
-from kgp.errors import InputError, UsageError
+from kgp.errors import InputError, LakeError, UsageError
 from kgp.genome import ReferenceBuild, get_build
 from kgp.io.block_results import BlockResults
-from kgp.io.delta import in_list
 from kgp.io.parts import TablePart, read_part
+from kgp.io.predicates import in_list
 from kgp.job import Context, Job, Report
-from kgp.jobs.map_block import NO_VARIANT, Finished, MapMode
+from kgp.jobs.map_block import NO_VARIANT, Finished, MapMode, Scope
 from kgp.jobs.map_cuts import ContigRows, Place, PlannedBlock, order_places, plan_cis, plan_trans
+from kgp.jobs.map_finemap import prepare_finemap
 from kgp.jobs.map_independent import prepare_independent
+from kgp.jobs.map_interaction import MENDS as INTERACTION_MENDS
 from kgp.jobs.map_interaction import prepare_interaction
 from kgp.jobs.map_nominal import prepare_nominal
 from kgp.jobs.map_permute import prepare_permute
 from kgp.jobs.map_plan import describe_map, name_map, resolve_contigs, resolve_window
 from kgp.jobs.map_read import BlockSource, SetDesign, make_designs
-from kgp.jobs.map_run import BlockTask, MappedBlocks, on_one_core, remove_left, run_blocks, write_rows
+from kgp.jobs.map_run import BlockTask, MappedBlocks, remove_left, run_blocks, write_rows
+from kgp.jobs.map_trans import MENDS as TRANS_MENDS
 from kgp.jobs.map_trans import prepare_trans
 from kgp.jobs.matrix_lookup import find_set
+from kgp.jobs.one_core import on_one_core
 from kgp.params import EqtlMap
 from kgp.tables import (
     COVARIATES,
     EQTL_COVARIATES,
+    EQTL_CREDIBLE_SETS,
     EQTL_GENOTYPES,
     EQTL_INDEPENDENT,
     EQTL_INTERACTION,
@@ -42,12 +47,15 @@ from kgp.tables import (
     EQTL_TRANS,
 )
 
-_RESULTS = (EQTL_NOMINAL, EQTL_TOP, EQTL_INDEPENDENT, EQTL_INTERACTION, EQTL_TRANS)
+_RESULTS = (EQTL_NOMINAL, EQTL_TOP, EQTL_INDEPENDENT, EQTL_CREDIBLE_SETS, EQTL_INTERACTION, EQTL_TRANS)
+
+_MENDS = {**TRANS_MENDS, **INTERACTION_MENDS}
 
 _PREPARE: dict[str, Callable[[Context, Mapping[str, Any], EqtlMap], MapMode]] = {
     "nominal": prepare_nominal,
     "permute": prepare_permute,
     "independent": prepare_independent,
+    "finemap": prepare_finemap,
     "interaction": prepare_interaction,
     "trans": prepare_trans,
 }
@@ -69,10 +77,14 @@ def _run(context: Context, params: EqtlMap) -> Report:
     parameters = describe_map(params, contigs if params.contig else None, window, mode.options)
     map_id = name_map(matrix_id, parameters)
     known = {row["map_id"]: row for row in context.fetch(EQTL_MAPS)}
+    root = context.path(EQTL_MAPS).removesuffix(EQTL_MAPS.name) + "_maps"
+    results = BlockResults(root, map_id)
+    replaces = str(known[map_id]["mapped_at"]) if map_id in known else ""
+    if results.replaces not in (None, replaces):
+        results.remove()  # a run that was killed when its mapping had been named left them
     if map_id in known and not params.replace:
         return _report_known(known[map_id])
 
-    root = context.path(EQTL_MAPS).removesuffix(EQTL_MAPS.name) + "_maps"
     known_sets = {row["matrix_id"] for row in context.fetch(EQTL_MATRICES, ["matrix_id"])}
     if n := remove_left(root, known_sets, set(known), [context.path(table) for table in _RESULTS]):
         context.progress.say(f"removed what unfinished mappings of sets that are gone have left ({n:,})")
@@ -85,15 +97,15 @@ def _run(context: Context, params: EqtlMap) -> Report:
         rows = _read_contigs(context, matrix_id, phenotypes, build, there)
         places = _read_places(rows, contigs, mode.wanted, build, is_grouped=params.grouped)
         blocks, n_without = _plan(mode, places, rows, source)
-    task = BlockTask(source, mode, BlockResults(root, map_id), context.path(mode.table))
-    mapped = run_blocks(context, task, blocks, f"set {params.name}, {params.mode}")
+    task = BlockTask(source, mode, results, context.path(mode.table))
+    mapped = run_blocks(context, task, blocks, f"set {params.name}, {params.mode}", replaces)
     mapped.tally.drop(NO_VARIANT, n_without)
     if not mapped.tally.n_pairs:
         task.results.remove()
         raise InputError(
             f"Nothing can be tested: {_name_dropped(mapped.tally.dropped) or 'no phenotype is wanted'}.",
             where=f"set {params.name}",
-            mend="Build a set with other phenotypes or a wider window, or map other contigs.",
+            mend=_name_mends(mapped.tally.dropped, mode.scope),
         )
     finished = mode.finish(mapped.rows, mapped.tally)
     files = _files_of(context, mode, mapped, finished)
@@ -115,6 +127,7 @@ def _run(context: Context, params: EqtlMap) -> Report:
         "mapped_at": datetime.datetime.now(datetime.UTC),
     }
     context.put(EQTL_MAPS, [row], in_list("map_id", [map_id]))
+    _check_not_replaced(context, task, matrix_id, params.name)
     if _count_committed(context, mode, map_id) != n_rows:
         # A job that began between the two commits took the rows for what an unfinished run had left.
         context.commit(mode.table, files, [map_id])
@@ -217,6 +230,25 @@ def _files_of(
     return write_rows(finished.rows, mode.table, context.path(mode.table))
 
 
+def _check_not_replaced(context: Context, task: BlockTask, matrix_id: str, name: str) -> None:
+    """Take back a mapping of a set that is no more. A build that replaces it from now on sees the mapping and does so.
+
+    Raises:
+        LakeError: the set was replaced meanwhile.
+    """
+    if context.fetch(EQTL_MATRICES, ["matrix_id"], in_list("matrix_id", [matrix_id])):
+        return
+    map_id = task.source.map_id
+    context.put(EQTL_MAPS, [], in_list("map_id", [map_id]))
+    context.remove_debris([map_id])
+    task.results.remove()
+    raise LakeError(
+        "It was replaced while it was mapped.",
+        where=f"set {name}",
+        mend="Map it again: the rows of the earlier one are removed.",
+    )
+
+
 def _count_committed(context: Context, mode: MapMode, map_id: str) -> int:
     found = context.count_rows(mode.table, {"map_id": [map_id]})
     return sum(n for by_id in found.values() for n in by_id.values())
@@ -235,6 +267,14 @@ def _tell_useless(designs: Mapping[str, SetDesign]) -> list[str]:
 
 def _name_dropped(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {n:,}" for reason, n in sorted(dropped.items()))
+
+
+def _name_mends(dropped: Mapping[str, int], scope: Scope) -> str:
+    """What to do where nothing could be tested: first what the mode's own options can."""
+    of_mode = [mend for reason, mend in _MENDS.items() if reason in dropped]
+    window = " or a wider window" if scope == "cis" else ""
+    mends = ", ".join([*of_mode, f"build a set with other phenotypes{window}", "or map other contigs"])
+    return f"{mends[0].upper()}{mends[1:]}."
 
 
 def _report(
@@ -264,7 +304,7 @@ def _report_known(row: Mapping[str, Any]) -> Report:
 
 MAP_EQTL = Job(
     name="map_eqtl",
-    summary="map eQTLs of a matrix set: nominal, permute, independent, interaction or trans",
+    summary="map eQTLs of a matrix set: nominal, permute, independent, finemap, interaction or trans",
     params=EqtlMap,
     reads=(EQTL_MATRICES, EQTL_PHENOTYPES, EQTL_GENOTYPES, EQTL_COVARIATES, COVARIATES),
     writes=(EQTL_MAPS, *_RESULTS),

@@ -20,8 +20,8 @@ from kgp.eqtl.design import Floats, Ints
 from kgp.eqtl.distinct import find_distinct
 from kgp.errors import InputError
 from kgp.genome import get_build
-from kgp.io.delta import in_list
 from kgp.io.parts import read_part
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.map_block import Finished, MapBlock, Scope, Tally, count_tested, describe_pairs
 from kgp.jobs.map_permute import PermuteMode, describe_best, draw_once, join_pairs, prepare_permute
@@ -33,6 +33,10 @@ from kgp.tables import EQTL_INDEPENDENT, EQTL_MAPS, EQTL_PHENOTYPES, EQTL_TOP
 Row = Mapping[str, Any]
 # Contig and name: a group of the same name on another contig is another one.
 Key = tuple[str, str]
+
+# Why phenotypes are not looked at: keys of `eqtl_maps.dropped`.
+NO_EGENE = "phenotype that is no eGene of the permutation pass"
+NO_THRESHOLD = "phenotype of an eGene without a nominal threshold"
 
 # Scans of an eGene, about: one signal takes two, each further one two more.
 _N_SCANS = 4
@@ -50,6 +54,7 @@ class IndependentMode:
         thresholds: contig and name of an eGene (phenotype, or group with --grouped) → greatest p of a signal.
         wanted: phenotypes of the eGenes.
         n_without: eGenes of which the permutation pass has no nominal threshold, and which are left out.
+        left_out: reason → phenotypes of the set, on the contigs that are mapped, that are not wanted.
     """
 
     permuted: PermuteMode
@@ -57,6 +62,7 @@ class IndependentMode:
     thresholds: Mapping[Key, float]
     wanted: frozenset[str]
     n_without: int
+    left_out: Mapping[str, int]
     table: Table = EQTL_INDEPENDENT
     scope: Scope = "cis"
     writes_files: bool = False
@@ -92,7 +98,9 @@ class IndependentMode:
             yield _describe(block, found)
 
     def finish(self, rows: pa.Table, tally: Tally) -> Finished:
-        """Count eGenes by their signals."""
+        """Count eGenes by their signals; tells the tally of the phenotypes that are none."""
+        for reason, n in self.left_out.items():
+            tally.drop(reason, n)
         table = self.table.arrow_schema.empty_table()
         if rows.num_rows:
             keys = [(name, "ascending") for name in self.table.sort_by]
@@ -120,7 +128,7 @@ class IndependentMode:
         if self.n_without:
             notes.append(
                 f"{count(self.n_without, 'eGene has', 'eGenes have')} no nominal threshold (no beta distribution "
-                "could be fitted), and is left out"
+                "could be fitted): left out"
             )
         return notes
 
@@ -139,22 +147,26 @@ def prepare_independent(context: Context, matrix_set: Row, params: EqtlMap) -> I
     of_all = find_thresholds(top, params.model)
     asked = _canonical(params.contig, matrix_set)
     thresholds = {key: value for key, value in of_all.items() if not asked or key[0] in asked}
-    n_egenes = sum(row["is_egene"] and (not asked or row["contig"] in asked) for row in top)
-    if not n_egenes:
+    egenes = {_key(row) for row in top if row["is_egene"] and (not asked or row["contig"] in asked)}
+    if not egenes:
         of_contigs = f" on contig {', '.join(sorted(asked))}" if asked else ""
         raise InputError(
             f"The permutation pass of set {params.name} found no eGene{of_contigs} at FDR {params.fdr:g}.",
             where=f"mapping {mapping['map_id']}",
-            mend="There are no signals to part: map with another --fdr, or build a larger set.",
+            mend=f"There is nothing to {'fine-map' if params.mode == 'finemap' else 'part'}: map with another --fdr, "
+            "or build a larger set.",
         )
+    members = _list_members(context, matrix_set["matrix_id"], asked, is_grouped=params.grouped)
     return IndependentMode(
         permuted,
         mapping["map_id"],
         thresholds,
-        _find_members(context, matrix_set["matrix_id"], thresholds)
-        if params.grouped
-        else frozenset(name for _, name in thresholds),
-        n_egenes - len(thresholds),
+        frozenset(name for name, key in members if key in thresholds),
+        len(egenes) - len(thresholds),
+        {
+            NO_EGENE: sum(key not in egenes for _, key in members),
+            NO_THRESHOLD: sum(key in egenes and key not in thresholds for _, key in members),
+        },
     )
 
 
@@ -163,8 +175,8 @@ def find_thresholds(top: Sequence[Row], model: str) -> dict[Key, float]:
 
     Args:
         top: rows of `eqtl_top` of a mapping.
-        model: ``fastqtl``: the greatest p_beta of an eGene, for all; ``qtltools``: the nominal p_threshold of each;
-            eGenes without one are left out.
+        model: ``fastqtl``: the greatest p_beta of an eGene, for all; ``qtltools``: the nominal p_threshold of each, on
+            the scale of p_value, as runFDR_cis.R writes it for QTLtools; eGenes without one are left out.
 
     Source: tensorQTL 1.0.10, cis.map_independent; QTLtools 1.3.1, cis_data::readThresholds.
 
@@ -218,8 +230,10 @@ def _contigs(mapping: Row) -> set[str]:
     return set(filter(None, mapping["parameters"].get("contig", "").split(",")))
 
 
-def _find_members(context: Context, matrix_id: str, groups: Collection[Key]) -> frozenset[str]:
-    """Phenotypes of groups of a set."""
+def _list_members(
+    context: Context, matrix_id: str, asked: Collection[str], *, is_grouped: bool
+) -> list[tuple[str, Key]]:
+    """Phenotypes of a set on the contigs that were asked for (none: on all), and what each is searched as."""
     parts = context.parts(EQTL_PHENOTYPES, partitions={"matrix_id": [matrix_id]}, ids=[matrix_id])
     columns = ["contig", "phenotype_id", "gene_id", "group_id"]
     rows = [
@@ -227,12 +241,17 @@ def _find_members(context: Context, matrix_id: str, groups: Collection[Key]) -> 
         for part in parts
         for batch in read_part(part, EQTL_PHENOTYPES, columns)
         for row in batch.to_pylist()
+        if not asked or row["contig"] in asked
     ]
-    return frozenset(
-        row["phenotype_id"]
+    return [
+        (row["phenotype_id"], (row["contig"], _group(row) if is_grouped else row["phenotype_id"]))
         for row in rows
-        if (row["contig"], row["group_id"] or row["gene_id"] or row["phenotype_id"]) in groups
-    )
+    ]
+
+
+def _group(row: Row) -> str:
+    """The group of a phenotype of a set with --grouped."""
+    return str(row["group_id"] or row["gene_id"] or row["phenotype_id"])
 
 
 def _key(row: Row) -> Key:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from kgp.amounts import count, name_first
 from kgp.eqtl.association import Pairs
 from kgp.eqtl.covariates import drop_useless
-from kgp.eqtl.design import Flags, Floats, Ints
+from kgp.eqtl.design import Flags, Floats, Ints, check_people
 from kgp.eqtl.interaction import InteractionPairs, map_interactions
 from kgp.eqtl.interaction_design import (
     InteractingGenotypes,
@@ -22,8 +22,8 @@ from kgp.eqtl.interaction_design import (
     prepare_phenotypes,
 )
 from kgp.errors import InputError, UsageError
-from kgp.io.delta import in_list
 from kgp.io.matrix_sets import arrange_covariates
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.map_block import Finished, MapBlock, Scope, Tally, describe_pairs
 from kgp.params import EqtlMap
@@ -38,6 +38,12 @@ _FLAG = "--interaction"
 RARE_IN_HALF = "pair with too few minor alleles in a half of the interacting covariate"
 COLLINEAR_PRODUCT = "pair with a constant genotype, or without an interaction of its own"
 NONE_LEFT = "phenotype without a variant that can be tested for interaction"
+
+# What to do where nothing is tested for these reasons.
+MENDS = {
+    RARE_IN_HALF: "give a smaller --min-interaction-maf",
+    COLLINEAR_PRODUCT: "name another covariate with --interaction",
+}
 
 # Seconds of a pair: its p-values and its row; and of a multiplication and addition in double precision.
 _PAIR_SECONDS = 4e-6
@@ -160,6 +166,7 @@ def _check(name: str, values: Floats, others: Floats, lost_df: int, sample_ids: 
             where=_FLAG,
             mend="Give a number for everybody, or build a set without these people.",
         )
+    check_people(values.size, others.shape[1] + 1, lost_df, n_products=1)
     try:
         return make_interaction(values, others, lost_df).df
     except InputError as error:

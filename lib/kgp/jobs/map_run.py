@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 from deltalake.transaction import AddAction
-from threadpoolctl import ThreadpoolController
 
 from kgp.amounts import count
 from kgp.errors import FormatError, LakeError
@@ -24,10 +22,11 @@ from kgp.job import Context
 from kgp.jobs.map_block import MapMode, Tally
 from kgp.jobs.map_cuts import PlannedBlock
 from kgp.jobs.map_read import BlockSource
+from kgp.jobs.one_core import on_one_core
 from kgp.table import Table
 
-# Less estimated work than this is done here and now: to start Spark would take longer.
-SMALL_SECONDS = 2.0
+# Less estimated work than this is done here and now: to start Spark and its workers would take longer.
+SMALL_SECONDS = 8.0
 
 _FILES_AT_ONCE = 16
 # Seconds between two looks at what is finished.
@@ -74,19 +73,6 @@ class BlockTask:
         self.results.write(planned.key, rows, facts)
 
 
-@contextlib.contextmanager
-def on_one_core() -> Iterator[None]:
-    """Let BLAS use one thread: with another number it rounds otherwise, and each core has a task of its own."""
-    with _find_libraries().limit(limits=1):
-        yield
-
-
-@lru_cache(maxsize=1)
-def _find_libraries() -> ThreadpoolController:
-    """The libraries of this process that have threads of their own, found once."""
-    return ThreadpoolController()
-
-
 @dataclass(frozen=True, eq=False)
 class MappedBlocks:
     """What all blocks came to.
@@ -104,7 +90,9 @@ class MappedBlocks:
     n_kept: int
 
 
-def run_blocks(context: Context, task: BlockTask, blocks: Sequence[PlannedBlock], what: str) -> MappedBlocks:
+def run_blocks(
+    context: Context, task: BlockTask, blocks: Sequence[PlannedBlock], what: str, replaces: str = ""
+) -> MappedBlocks:
     """Map the blocks of a plan that no earlier run has finished, and gather all results.
 
     Args:
@@ -112,6 +100,7 @@ def run_blocks(context: Context, task: BlockTask, blocks: Sequence[PlannedBlock]
         task: maps one.
         blocks: of the whole plan.
         what: is mapped, in words.
+        replaces: when the mapping was made that this one replaces.
 
     Raises:
         LakeError: results vanished meanwhile: another run maps the same.
@@ -121,7 +110,7 @@ def run_blocks(context: Context, task: BlockTask, blocks: Sequence[PlannedBlock]
     kept = len(blocks) - len(missing)
     if kept:
         context.progress.say(f"{kept:,} of {count(len(blocks), 'block')} are finished from an earlier run")
-    task.results.begin(task.source.matrix_id)
+    task.results.begin(task.source.matrix_id, replaces)
     with context.progress.step(
         f"mapping {what}: {count(len(missing), 'block')}", _watch(task.results, blocks)
     ):

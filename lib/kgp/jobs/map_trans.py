@@ -25,6 +25,9 @@ from kgp.tables import EQTL_TRANS
 # Why pairs are not tested: a key of `eqtl_maps.dropped`.
 CIS = "pair nearer than the trans distance"
 
+# What to do where nothing is tested for these reasons.
+MENDS = {CIS: "give a smaller --trans-distance"}
+
 # Seconds of a multiplication and addition in single precision, and of the rest of a pair.
 _FLOP_SECONDS = 2.0 / 7e10
 _PAIR_SECONDS = 1.5e-9

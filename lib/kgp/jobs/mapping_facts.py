@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -10,16 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kgp.amounts import name_first
 from kgp.errors import InputError
-from kgp.io.delta import in_list
-from kgp.io.matrix_sets import PhenotypeRows, read_genotypes, read_phenotypes
 from kgp.io.parts import read_part
+from kgp.io.predicates import in_list
 from kgp.job import Context
+from kgp.jobs.mapping_rows import scan_rows
+from kgp.jobs.mode_facts import (
+    N_SHOWN,
+    gather_credible,
+    gather_interaction,
+    gather_signals,
+    gather_trans,
+)
 from kgp.params import MapModel
-from kgp.report.facts_mapping import LocusFact, MapFact, MappingFact, QuantileFact, TopFact
+from kgp.report.facts_mapping import MapFact, MappingFact, QuantileFact, TopFact
 from kgp.report.quantiles import PCounts
-from kgp.tables import EQTL_GENOTYPES, EQTL_MAPS, EQTL_NOMINAL, EQTL_PHENOTYPES, EQTL_TOP
+from kgp.tables import EQTL_MAPS, EQTL_NOMINAL, EQTL_PHENOTYPES, EQTL_TOP
 
 Row = Mapping[str, Any]
 
@@ -29,17 +34,36 @@ _MAP_COLUMNS = (
     "name", "map_id", "matrix_id", "mode", "model", "df", "n_samples", "n_phenotypes", "n_pairs", "parameters",
     "dropped", "figures", "seconds", "mapped_at",
 )  # fmt: skip
+_TOP_COLUMNS = (
+    "phenotype_id", "variant_id", "group_id", "n_phenotypes", "p_beta", "neg_log10_p_beta", "neg_log10_p", "q_value",
+    "slope", "tss_distance", "is_egene",
+)  # fmt: skip
 
 
-def fetch_maps(context: Context, matrix: Row, model: str) -> tuple[MapFact, ...]:
-    """The newest mapping of each mode of a set by one model, by mode; one of all contigs before one of some."""
+def list_maps(context: Context, matrix: Row, model: str) -> list[MapFact]:
+    """All mappings of a set by one model; those of all contigs before those of some, then the newest first."""
     where = f"{in_list('matrix_id', [matrix['matrix_id']])} AND {in_list('model', [model])}"
     rows = sorted(
         context.fetch(EQTL_MAPS, list(_MAP_COLUMNS), where),
-        key=lambda row: ("contig" not in row["parameters"], row["mapped_at"]),
+        key=lambda row: ("contig" in row["parameters"], -row["mapped_at"].timestamp(), row["map_id"]),
     )
-    newest = {row["mode"]: row for row in rows}
-    return tuple(MapFact(**newest[mode]) for mode in sorted(newest))
+    return [MapFact(**row) for row in rows]
+
+
+def choose_maps(listed: Sequence[MapFact]) -> tuple[MapFact, ...]:
+    """The first mapping of each mode, and of each covariate in mode interaction, by these."""
+    first = {(one.mode, one.parameters.get("interaction", "")): one for one in reversed(listed)}
+    return tuple(first[key] for key in sorted(first))
+
+
+def name_others(listed: Sequence[MapFact], chosen: Sequence[MapFact]) -> dict[str, list[str]]:
+    """Mode → ids of its mappings that are not chosen; modes without are left out."""
+    ids = {one.map_id for one in chosen}
+    others = [one for one in listed if one.map_id not in ids]
+    return {
+        mode: [one.map_id for one in others if one.mode == mode]
+        for mode in sorted({one.mode for one in others})
+    }
 
 
 def count_outdated(context: Context, matrix: Row) -> int:
@@ -54,48 +78,29 @@ def tell_contigs(one: MapFact) -> str:
     return f" (contig {contigs.replace(',', ', ')} alone)" if contigs else ""
 
 
+def is_grouped(one: MapFact) -> bool:
+    """Whether phenotypes of a group were searched as one."""
+    return one.parameters.get("grouped") == "true"
+
+
 def gather_mapping(context: Context, matrix: Row, model: str) -> MappingFact:
     """All that is shown of a set's mappings by one model."""
-    maps = fetch_maps(context, matrix, model)
+    listed = list_maps(context, matrix, model)
+    maps = choose_maps(listed)
     by_mode = {one.mode: one for one in maps}
-    nominal = _count_nominal(context, by_mode["nominal"]) if "nominal" in by_mode else None
-    top = _read_top(context, by_mode["permute"]) if "permute" in by_mode else None
-    return MappingFact(matrix["name"], model, maps, nominal, top)
-
-
-def find_phenotype(context: Context, matrix: Row, wanted: str) -> PhenotypeRows:
-    """The one phenotype of a set that is called so: by its id, its gene's id (with or without version) or name.
-
-    Raises:
-        InputError: there is none, or several.
-    """
-    parts = context.parts(EQTL_PHENOTYPES, partitions={"matrix_id": [matrix["matrix_id"]]})
-    rows = read_phenotypes(parts, len(matrix["sample_ids"]))
-    columns = {name: rows.rows.column(name).to_pylist() for name in ("phenotype_id", "gene_id", "gene_name")}
-    for names in (
-        columns["phenotype_id"],
-        columns["gene_id"],
-        [str(name).partition(".")[0] for name in columns["phenotype_id"]],
-        columns["gene_name"],
-    ):
-        places = [place for place, name in enumerate(names) if name == wanted]
-        if len(places) == 1:
-            return rows.take(places)
-        if places:
-            several = name_first([columns["phenotype_id"][place] for place in places])
-            raise InputError(
-                f"{len(places):,} phenotypes of set {matrix['name']} are called {wanted}: {several}.",
-                where="--gene",
-                mend="Give the id of one.",
-            )
-    known = [str(name) for name in (*columns["phenotype_id"], *columns["gene_name"]) if name is not None]
-    near = difflib.get_close_matches(wanted, known, n=1)
-    raise InputError(
-        f"Set {matrix['name']} has no phenotype or gene {wanted}.",
-        where="--gene",
-        mend=f"Did you mean {near[0]}?"
-        if near
-        else "See eqtl_phenotypes; eqtl_matrices says what was dropped.",
+    nominal, permuted = by_mode.get("nominal"), by_mode.get("permute")
+    independent, finemap, trans = (by_mode.get(mode) for mode in ("independent", "finemap", "trans"))
+    return MappingFact(
+        name=matrix["name"],
+        model=model,
+        maps=maps,
+        nominal=None if nominal is None else _count_nominal(context, nominal),
+        top=None if permuted is None else _read_top(context, matrix, permuted),
+        signals=None if independent is None else gather_signals(context, independent),
+        credible=None if finemap is None else gather_credible(context, finemap),
+        interactions=tuple(gather_interaction(context, one) for one in maps if one.mode == "interaction"),
+        trans=None if trans is None else gather_trans(context, trans),
+        others=name_others(listed, maps),
     )
 
 
@@ -103,143 +108,63 @@ def need_mode(maps: Sequence[MapFact], mode: str, name: str, model: str) -> MapF
     """The mapping of a mode.
 
     Raises:
-        InputError: there is none; the command that makes it is named.
+        InputError: there is none; those that there are, and the command that makes it, are named.
     """
     for one in maps:
         if one.mode == mode:
             return one
+    modes = dict.fromkeys(one.mode for one in maps)
+    there = f"; there is {' and '.join(modes)}" if maps else ""
     raise InputError(
-        f"Set {name} has no mapping of mode {mode} by model {model}.",
+        f"Set {name} has no mapping of mode {mode} by model {model}{there}.",
         where="table eqtl_maps",
         mend=f"Make it: kgp eqtl map --name {name} --mode {mode} --model {model}.",
     )
 
 
-def fetch_pairs(context: Context, nominal: MapFact, phenotype: Row) -> list[dict[str, Any]]:
-    """All tested pairs of a phenotype, by position."""
-    partitions = {"map_id": [nominal.map_id], "contig": [phenotype["contig"]]}
-    columns = [name for name in EQTL_NOMINAL.columns if name not in ("map_id", "matrix_id")]
-    wanted = phenotype["phenotype_id"]
-    rows: list[dict[str, Any]] = []
-    for part in context.parts(EQTL_NOMINAL, partitions=partitions):
-        # A phenotype's pairs stand together: most parts have none, and only their ids are read.
-        if not any(_is(batch, wanted).any() for batch in read_part(part, EQTL_NOMINAL, ["phenotype_id"])):
-            continue
-        for batch in read_part(part, EQTL_NOMINAL, columns):
-            rows += batch.filter(pa.array(_is(batch, wanted))).to_pylist()
-    return sorted(rows, key=lambda row: (row["start"], row["variant_id"]))
-
-
-def gather_locus(context: Context, matrix: Row, maps: Sequence[MapFact], model: str, gene: str) -> LocusFact:
-    """One phenotype with its pairs, and the genotypes of those variants.
-
-    Raises:
-        InputError: it is not in the set, or was not mapped in mode nominal, or no variant of it was tested.
-    """
-    nominal = need_mode(maps, "nominal", matrix["name"], model)
-    phenotype = find_phenotype(context, matrix, gene)
-    row = phenotype.rows.to_pylist()[0]
-    pairs = fetch_pairs(context, nominal, row)
-    if not pairs:
-        raise InputError(
-            f"No variant was tested with {row['phenotype_id']}.",
-            where="--gene",
-            mend="eqtl_maps says in dropped why phenotypes were not tested.",
-        )
-    ids = [pair["variant_id"] for pair in pairs]
-    dosages = _read_dosages(context, matrix, row["contig"], ids, pairs[0]["start"], pairs[-1]["start"])
-    strengths = np.array([pair["neg_log10_p"] for pair in pairs])
-    distances = np.array([abs(pair["tss_distance"]) for pair in pairs])
-    best = int(np.lexsort((distances, -strengths))[0])
-    of_best = pairs[best]
-    permuted = next((one for one in maps if one.mode == "permute"), None)
-    return LocusFact(
-        phenotype_id=row["phenotype_id"],
-        gene_name=row["gene_name"],
-        contig=row["contig"],
-        strand=row["strand"],
-        tss=row["tss"],
-        cis_window=max(1, int(distances.max())),
-        variant_ids=tuple(ids),
-        pos=np.array([pair["start"] + 1 for pair in pairs]),
-        neg_log10_p=strengths,
-        r2=_correlate(dosages, best),
-        best=best,
-        slope=of_best["slope"],
-        slope_se=of_best["slope_se"],
-        p_value=of_best["p_value"],
-        alleles=(of_best["ref"], of_best["alt"]),
-        dosages=dosages[best],
-        values=phenotype.values[0],
-        p_threshold=None if permuted is None else _threshold(context, permuted, row["phenotype_id"]),
-    )
-
-
-def fetch_top(context: Context, permuted: MapFact) -> list[dict[str, Any]]:
+def sort_top(rows: pa.Table) -> pa.Table:
     """Rows of a permutation pass, the smallest p_beta first."""
-    rows = context.fetch(EQTL_TOP, where=in_list("map_id", [permuted.map_id]))
-    return sorted(rows, key=lambda row: (-row["neg_log10_p_beta"], -row["neg_log10_p"], row["phenotype_id"]))
+    order = [("neg_log10_p_beta", "descending"), ("neg_log10_p", "descending"), ("phenotype_id", "ascending")]
+    return rows.sort_by(order)
 
 
-def _is(batch: pa.RecordBatch, phenotype_id: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return np.asarray(pc.equal(batch.column("phenotype_id"), phenotype_id).to_numpy(zero_copy_only=False))
-
-
-def _threshold(context: Context, permuted: MapFact, phenotype_id: str) -> float | None:
-    for row in fetch_top(context, permuted):
-        if row["phenotype_id"] == phenotype_id:
-            return None if row["p_threshold"] is None else float(row["p_threshold"])
-    return None
-
-
-def _read_dosages(
-    context: Context, matrix: Row, contig: str, ids: Sequence[str], first: int, last: int
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Variants × samples in the order of the ids, NaN where missing."""
-    place = {variant_id: number for number, variant_id in enumerate(ids)}
-    found = np.full((len(ids), len(matrix["sample_ids"])), np.nan)
-    partitions = {"matrix_id": [matrix["matrix_id"]], "contig": [contig]}
-    for part in context.parts(EQTL_GENOTYPES, partitions=partitions, span=(first, last + 1)):
-        for block in read_genotypes(part, len(matrix["sample_ids"])):
-            numbers = [place.get(name, -1) for name in block.rows.column("variant_id").to_pylist()]
-            rows = np.flatnonzero(np.array(numbers) >= 0)
-            dosages = block.dosages[rows].astype(np.float64)
-            found[np.array(numbers)[rows]] = np.where(dosages < 0, np.nan, dosages)
+def read_gene_names(context: Context, matrix: Row, ids: Sequence[str]) -> dict[str, str]:
+    """Phenotype → name of its gene, of some phenotypes, where the set has one."""
+    wanted = pa.array(ids, pa.string())
+    found: dict[str, str] = {}
+    for part in context.parts(EQTL_PHENOTYPES, partitions={"matrix_id": [matrix["matrix_id"]]}):
+        for batch in read_part(part, EQTL_PHENOTYPES, ["phenotype_id", "gene_name"]):
+            rows = batch.filter(pc.is_in(batch.column(0), value_set=wanted)).to_pylist()
+            found |= {row["phenotype_id"]: row["gene_name"] for row in rows if row["gene_name"] is not None}
     return found
-
-
-def _correlate(
-    dosages: np.ndarray[Any, np.dtype[np.float64]], best: int
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Squared correlation of each variant with the best one; missing dosages count as the mean."""
-    means = np.nanmean(dosages, axis=1, keepdims=True)
-    centred = np.where(np.isnan(dosages), 0.0, dosages - means)
-    lengths = np.sqrt((centred**2).sum(axis=1))
-    product = centred @ centred[best]
-    scale = lengths * lengths[best]
-    r = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
-    return np.asarray(np.minimum(r**2, 1.0))
 
 
 def _count_nominal(context: Context, nominal: MapFact) -> QuantileFact:
     counts = PCounts()
-    for part in context.parts(EQTL_NOMINAL, partitions={"map_id": [nominal.map_id]}):
-        for batch in read_part(part, EQTL_NOMINAL, ["neg_log10_p"]):
-            counts.add(batch.column(0).to_numpy())
+    for batch in scan_rows(context, EQTL_NOMINAL, nominal, ["neg_log10_p"]):
+        counts.add(batch.column(0).to_numpy())
     return counts.quantiles()
 
 
-def _read_top(context: Context, permuted: MapFact) -> TopFact:
-    rows = fetch_top(context, permuted)
+def _read_top(context: Context, matrix: Row, permuted: MapFact) -> TopFact:
+    schema = pa.schema([EQTL_TOP.arrow_schema.field(name) for name in _TOP_COLUMNS])
+    batches = scan_rows(context, EQTL_TOP, permuted, _TOP_COLUMNS)
+    rows = sort_top(pa.Table.from_batches(list(batches), schema))
+    ids = rows["phenotype_id"].to_pylist()
+    names = read_gene_names(context, matrix, ids[:N_SHOWN])
     counts = PCounts()
-    counts.add(np.array([row["neg_log10_p_beta"] for row in rows]))
+    counts.add(rows["neg_log10_p_beta"].to_numpy())
     return TopFact(
-        phenotype_ids=tuple(row["phenotype_id"] for row in rows),
-        variant_ids=tuple(row["variant_id"] for row in rows),
-        p_beta=np.array([row["p_beta"] for row in rows]),
-        q_values=np.array([row["q_value"] for row in rows]),
-        slopes=np.array([row["slope"] for row in rows]),
-        distances=np.array([row["tss_distance"] for row in rows], dtype=np.int64),
-        is_egene=np.array([row["is_egene"] for row in rows], dtype=bool),
+        phenotype_ids=tuple(ids),
+        variant_ids=tuple(rows["variant_id"].to_pylist()),
+        group_ids=tuple(rows["group_id"].to_pylist()) if is_grouped(permuted) else None,
+        n_phenotypes=tuple(rows["n_phenotypes"].to_pylist()) if is_grouped(permuted) else None,
+        gene_names=tuple(names.get(name) for name in ids[:N_SHOWN]),
+        p_beta=rows["p_beta"].to_numpy(),
+        neg_log10_p_beta=rows["neg_log10_p_beta"].to_numpy(),
+        q_values=rows["q_value"].to_numpy(),
+        slopes=rows["slope"].to_numpy(),
+        distances=rows["tss_distance"].to_numpy().astype(np.int64),
+        is_egene=np.array(rows["is_egene"].to_pylist(), dtype=bool),
         p_quantiles=counts.quantiles(),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kgp.errors import InputError
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.params import Quality
 from kgp.tables import QUANTIFICATIONS, RUNS, SAMPLES

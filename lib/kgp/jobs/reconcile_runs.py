@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kgp.errors import InputError
-from kgp.io.delta import in_list
+from kgp.io.predicates import in_list
 from kgp.io.run_lists import read_run_list
 from kgp.job import Context
 from kgp.jobs.ledger import FileLoad, LoadCounts, finish_load, plan_load

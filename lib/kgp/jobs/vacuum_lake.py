@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from kgp.amounts import name_first
+from kgp.io.catalog import Catalog
 from kgp.io.output import align
 from kgp.io.vacuum import STAGING, Vacuumed
 from kgp.job import Context, Job, Report
@@ -15,7 +16,12 @@ from kgp.tables import ALL_TABLES, EQTL_MATRICES
 
 
 def run(context: Context, params: Vacuum) -> Report:
-    """Remove what no version of the last hours needs and no version that a matrix set was built from."""
+    """Remove what no version of the last hours needs and no version that a matrix set was built from.
+
+    Raises:
+        NoLakeError: there is no lake.
+    """
+    Catalog(context.uri).names()
     before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=params.hours)
     named = _find_named_versions(context)
     found: dict[str, Vacuumed] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import ClassVar, Literal
 
 from kgp.errors import UsageError
@@ -14,6 +14,7 @@ ExportFormat = Literal["tensorqtl", "fastqtl", "plink2", "matrixeqtl", "parquet"
 Normalisation = Literal["none", "tmm", "quantile"]
 Transform = Literal["none", "log2", "inverse_normal"]
 Factors = Literal["none", "peer", "pca"]
+FactorsBy = Literal["elbow", "be"]
 FactorsAs = Literal["covariates", "residuals"]
 GenotypeSource = Literal["calls", "dosages"]
 Multiallelic = Literal["drop", "keep"]
@@ -78,8 +79,14 @@ class EqtlBuild:
     transform: Transform = recipe("of each phenotype: none, log2 or inverse_normal", "HOW")
     factors: Factors = recipe("hidden factors of expression: none, peer or pca", "HOW")
     n_factors: int | None = recipe(
-        "number of hidden factors (where the profile has none: by the number of people, or the elbow of a PCA)",
+        "number of hidden factors (where the profile has none: of PEER by the number of people, of a PCA by "
+        "--n-factors-by)",
         "N",
+    )
+    n_factors_by: FactorsBy = recipe(
+        "what chooses the number of expression PCs where none is given: elbow (of their variance), or be (Buja and "
+        "Eyuboglu's permutations)",
+        "HOW",
     )
     factors_as: FactorsAs = recipe(
         "factors become covariates, or phenotypes become residuals of them: covariates or residuals", "WHAT"
@@ -123,8 +130,11 @@ class EqtlBuild:
     )
     dry_run: bool = option("say what would be kept and dropped at each step, and write nothing")
     replace: bool = option("replace the set of that name if it was built from other parameters or data")
+    # No option: names of those that a person gave; the profile decided the other ones that it can.
+    asked: InitVar[frozenset[str]] = frozenset()
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, asked: frozenset[str]) -> None:
+        object.__setattr__(self, "_asked", asked)
         check_name(self.name, "--name")
         for name, most in _FRACTIONS.items():
             check_fraction(getattr(self, name), _flag(name), most=most)
@@ -159,6 +169,7 @@ class EqtlBuild:
                 where="--indicator",
                 mend=f"Use {', '.join(INDICATORS)}; --covariates takes others.",
             )
+        self._check_choice_of_factors()
         if (self.dataset is None) == (self.phenotypes is None):
             raise UsageError(
                 "Phenotypes come from a dataset of the lake or from one's own file.",
@@ -168,9 +179,31 @@ class EqtlBuild:
         if self.phenotypes is not None and (self.quantification or self.counts):
             raise UsageError(
                 "A quantification is one of a dataset.",
-                where="--quantification",
+                where="--quantification" if self.quantification else "--counts",
                 mend="Leave it, or --phenotypes, away.",
             )
+
+    def _check_choice_of_factors(self) -> None:
+        """Refuse permutations that would choose nothing: nobody is to believe that they did."""
+        if self.n_factors_by == "elbow":
+            return
+        if self.factors != "pca":
+            raise UsageError(
+                f"Permutations choose the number of expression PCs, and factors are {self.factors}.",
+                where="--n-factors-by be",
+                mend="Give --factors pca, or leave it away.",
+            )
+        if self.n_factors is not None:
+            raise UsageError(
+                f"The number of expression PCs is given: {self.n_factors}.",
+                where="--n-factors-by be",
+                mend="Leave --n-factors away; where the profile gives the number, take it back with a --conf file that "
+                "has eqtl_build: {n_factors: null}.",
+            )
+
+    def is_asked_for(self, name: str) -> bool:
+        """Whether a person gave an option, and not the profile."""
+        return name in vars(self)["_asked"]
 
 
 _FRACTIONS = {

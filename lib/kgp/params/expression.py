@@ -59,6 +59,10 @@ class LoadExpression:
         "table",
         metavar="URL",
     )
+    design: str | None = option(
+        "of an array: its design (ADF), which says whose gene a probe is; the genes lie where --annotation says it",
+        metavar="URL",
+    )
     build: str | None = option(
         "reference build of the phenotypes' places (where kgp knows the dataset: its own)", metavar="BUILD"
     )
@@ -105,6 +109,12 @@ class LoadExpression:
                 )
         if self.processing is not None:
             check_name(self.processing, "--processing")
+        if self.design is not None and self.annotation is None:
+            raise UsageError(
+                "A design names the genes of probes; nothing says where those lie.",
+                where="--design",
+                mend="Give --annotation, too: a GTF. A design that has places itself can be given as --annotation.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

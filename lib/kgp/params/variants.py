@@ -15,8 +15,33 @@ Writer = Literal["auto", "direct", "spark"]
 Absent = Literal["ref", "missing"]
 
 
+class _WithRegions:
+    """Options that have --region."""
+
+    region: tuple[str, ...]
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions, parsed."""
+        return tuple(Region.parse(text) for text in self.region)
+
+    def check_regions(self) -> None:
+        """Refuse what is no region."""
+        for text in self.region:
+            Region.parse(text)
+
+
+def _check_load(params: LoadVariants | LoadAnnotations) -> None:
+    """What holds for all files that have variants of a callset."""
+    check_name(params.callset, "--callset")
+    get_build(params.build)
+    params.check_regions()
+    if len(set(params.vcf)) != len(params.vcf):
+        raise UsageError("A VCF file is given twice.", mend="Name each file once.")
+
+
 @dataclass(frozen=True, kw_only=True)
-class LoadVariants:
+class LoadVariants(_WithRegions):
     """Options of `kgp load variants`."""
 
     section = "load_variants"
@@ -50,14 +75,9 @@ class LoadVariants:
     )
 
     def __post_init__(self) -> None:
-        check_name(self.callset, "--callset")
-        get_build(self.build)
-        for text in self.region:
-            Region.parse(text)
+        _check_load(self)
         if not self.vcf:
             raise UsageError("No VCF file is given.", mend="Name at least one file or URL after the options.")
-        if len(set(self.vcf)) != len(self.vcf):
-            raise UsageError("A VCF file is given twice.", mend="Name each file once.")
         self._check_merge()
 
     def _check_merge(self) -> None:
@@ -80,14 +100,9 @@ class LoadVariants:
         if self.reader == "glow":
             raise UsageError("Glow does not merge files.", where="--reader", mend="Use builtin or auto.")
 
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """The regions, parsed."""
-        return tuple(Region.parse(text) for text in self.region)
-
 
 @dataclass(frozen=True, kw_only=True)
-class LoadAnnotations:
+class LoadAnnotations(_WithRegions):
     """Options of `kgp load annotations`."""
 
     section = "load_annotations"
@@ -108,17 +123,7 @@ class LoadAnnotations:
     )
 
     def __post_init__(self) -> None:
-        check_name(self.callset, "--callset")
-        get_build(self.build)
-        for text in self.region:
-            Region.parse(text)
-        if len(set(self.vcf)) != len(self.vcf):
-            raise UsageError("A VCF file is given twice.", mend="Name each file once.")
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """The regions, parsed."""
-        return tuple(Region.parse(text) for text in self.region)
+        _check_load(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +155,7 @@ class Stats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportVcf:
+class ExportVcf(_WithRegions):
     """Options of `kgp export vcf`."""
 
     section = "export_vcf"
@@ -169,16 +174,10 @@ class ExportVcf:
 
     def __post_init__(self) -> None:
         check_name(self.callset, "--callset")
-        for text in self.region:
-            Region.parse(text)
+        self.check_regions()
         if not self.out.endswith((".vcf.gz", ".vcf.bgz")):
             raise UsageError(
                 f"'{self.out}' does not end in .vcf.gz.",
                 where="--out",
                 mend="The file is written as bgzip: name it FILE.vcf.gz.",
             )
-
-    @property
-    def regions(self) -> tuple[Region, ...]:
-        """The regions, parsed."""
-        return tuple(Region.parse(text) for text in self.region)

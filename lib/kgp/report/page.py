@@ -28,15 +28,15 @@ body { margin: 0; background: var(--paper); color: var(--ink);
 main, header, footer { max-width: 1180px; margin: 0 auto; padding: 0 20px; }
 header { padding-top: 28px; }
 h1 { font-size: 1.75rem; margin: 0 0 .2rem; line-height: 1.2; }
-h2 { font-size: 1.3rem; margin: 0 0 .4rem; }
+h2 { font-size: 1.3rem; margin: 0 0 .4rem; overflow-wrap: anywhere; }
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .3rem; overflow-wrap: anywhere; }
 p { margin: .4rem 0 .8rem; max-width: 46rem; overflow-wrap: anywhere; }
 a { color: var(--link); }
 code { font: .88em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 section { padding: 1.6rem 0 1.2rem; border-top: 1px solid var(--faint); scroll-margin-top: 8px; }
 nav ol { list-style: none; padding: 0; margin: 1rem 0 1.6rem; display: flex; flex-wrap: wrap; gap: .35rem .6rem; }
-nav a { display: block; padding: .2rem .7rem; border: 1px solid var(--faint); border-radius: 1rem;
-  text-decoration: none; font-size: .92rem; }
+nav a { display: block; overflow-wrap: anywhere; padding: .2rem .7rem; border: 1px solid var(--faint);
+  border-radius: 1rem; text-decoration: none; font-size: .92rem; }
 nav a:hover, nav a:focus { background: var(--tint); }
 .summary { font-size: 1.05rem; }
 .missing { border-left: 4px solid var(--alarm); background: var(--tint); padding: .6rem .9rem; }

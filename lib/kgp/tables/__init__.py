@@ -15,7 +15,15 @@ from kgp.tables.expression import (
 )
 from kgp.tables.files import FILES
 from kgp.tables.ledger import HEADERS, LOADS, QUARANTINE
-from kgp.tables.maps import EQTL_INDEPENDENT, EQTL_INTERACTION, EQTL_MAPS, EQTL_NOMINAL, EQTL_TOP, EQTL_TRANS
+from kgp.tables.maps import (
+    EQTL_CREDIBLE_SETS,
+    EQTL_INDEPENDENT,
+    EQTL_INTERACTION,
+    EQTL_MAPS,
+    EQTL_NOMINAL,
+    EQTL_TOP,
+    EQTL_TRANS,
+)
 from kgp.tables.matrices import EQTL_COVARIATES, EQTL_GENOTYPES, EQTL_MATCHES, EQTL_MATRICES, EQTL_PHENOTYPES
 from kgp.tables.people import (
     CALLSET_SAMPLES,
@@ -39,6 +47,7 @@ __all__ = [
     "CALLSET_SAMPLES",
     "COVARIATES",
     "EQTL_COVARIATES",
+    "EQTL_CREDIBLE_SETS",
     "EQTL_GENOTYPES",
     "EQTL_INDEPENDENT",
     "EQTL_INTERACTION",
@@ -108,6 +117,7 @@ ALL_TABLES: tuple[Table, ...] = (
     EQTL_NOMINAL,
     EQTL_TOP,
     EQTL_INDEPENDENT,
+    EQTL_CREDIBLE_SETS,
     EQTL_INTERACTION,
     EQTL_TRANS,
 )

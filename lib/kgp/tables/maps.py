@@ -67,6 +67,25 @@ EQTL_INDEPENDENT = Table(
     sort_by=("contig", "phenotype_id", "rank"),
 )
 
+EQTL_CREDIBLE_SETS = Table(
+    name="eqtl_credible_sets",
+    grain="variant of a credible set of a phenotype, by fine-mapping",
+    required=(
+        "map_id", "matrix_id", "model", "contig", "phenotype_id", "variant_id", "start", "ref", "alt", "af",
+        "tss_distance", "cs_id", "cs_size", "cs_purity", "cs_log10_bf", "cs_coverage", "pip", "posterior_mean",
+        "posterior_sd",
+    ),
+    optional=("vcf_id", "group_id"),
+    key=("map_id", "phenotype_id", "cs_id", "variant_id"),
+    partition_by=("map_id",),
+    ledger="eqtl_maps",
+    checks={
+        "pip_is_probability": "pip >= 0 AND pip <= 1 AND cs_coverage > 0 AND cs_coverage <= 1",
+        "cs_from_one": "cs_id >= 1 AND cs_size >= 1",
+    },
+    sort_by=("contig", "phenotype_id", "cs_id", "start", "variant_id"),
+)  # fmt: skip
+
 EQTL_INTERACTION = Table(
     name="eqtl_interaction",
     grain="tested pair with its interaction: phenotype ~ genotype + covariate + genotype x covariate",

@@ -18,6 +18,8 @@ from kgp.transforms.people import Person
 # How many names a message gives.
 N_EXAMPLES = 3
 
+NOT_KNOWN = "not known: the panel that was loaded does not have this person"
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -115,7 +117,8 @@ def join_people(
     for sample_id in sorted(set(index_of) | set(run_of), key=lambda s: (index_of.get(s, -1), s)):
         reason = None
         if sample_id not in people:
-            reason = "not known: the panel that was loaded does not have this person"
+            # Whoever is in somebody's own file need not be known otherwise.
+            reason = NOT_KNOWN if sources.dataset is not None else f"no expression in {sources.measured}"
         elif sample_id not in cohort:
             reason = f"not in cohort {sources.cohort}"
         elif sample_id in without_genotypes:

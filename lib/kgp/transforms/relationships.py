@@ -34,8 +34,6 @@ _WORDS = {
 # "child of 19752&3": Coriell's numbers of the parents, who are named in columns of their own.
 _CHILD_OF = re.compile(r"child of [0-9]+(&[0-9]+)?")
 
-VOCABULARY = tuple(sorted(set(_WORDS.values())))
-
 
 def normalise_relationship(text: str) -> str | None:
     """The place in the family in one spelling; None where the text is not known, which is not guessed at.

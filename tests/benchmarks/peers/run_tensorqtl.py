@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gzip
 import json
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from tensorqtl import cis
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tensorqtl_tables import read_genotypes
 
 
 def main() -> None:
@@ -49,25 +50,6 @@ def main() -> None:
         seconds = time.perf_counter() - began
     best.to_csv(options.out, sep="\t")
     print(json.dumps({"seconds": seconds, "genes": len(best)}))
-
-
-def read_genotypes(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Variants × samples, and where they are."""
-    positions, rows = [], []
-    samples: list[str] = []
-    with gzip.open(path, "rt") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                samples = line.split()[9:]
-                continue
-            fields = line.split("\t")
-            text = np.frombuffer("".join(call[:3] for call in fields[9:]).encode(), np.uint8)
-            positions.append(int(fields[1]))
-            rows.append((text[0::3] + text[2::3] - 2 * ord("0")).astype(np.int8))
-    index = pd.Index([str(i) for i in range(len(rows))])
-    return pd.DataFrame(np.array(rows), index=index, columns=samples), pd.DataFrame(
-        {"chrom": "chr22", "pos": positions}, index=index
-    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kgp.eqtl.covariates import Covariates
 from kgp.eqtl.thresholds import Reasons, count_reasons, join_reasons
-from kgp.params.eqtl import EqtlBuild, Factors, FactorsAs, Normalisation, Transform
+from kgp.params.eqtl import EqtlBuild, Factors, FactorsAs, FactorsBy, Normalisation, Transform
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -35,6 +35,7 @@ class ExpressionRecipe:
         transform: of each phenotype.
         factors: how hidden factors are inferred.
         n_factors: how many; None for as many as the method says.
+        n_factors_by: what says the number of principal components where none is given.
         factors_as: whether they become covariates, or the phenotypes residuals.
     """
 
@@ -47,6 +48,7 @@ class ExpressionRecipe:
     transform: Transform
     factors: Factors
     n_factors: int | None
+    n_factors_by: FactorsBy
     factors_as: FactorsAs
 
     @classmethod

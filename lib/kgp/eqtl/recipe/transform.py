@@ -82,7 +82,7 @@ def transform_phenotypes(remaining: Remaining, recipe: ExpressionRecipe) -> Foun
         _make_normal(remaining)
     if recipe.has_factors and recipe.factors_as == "covariates" and len(remaining.rows):
         are_normal = recipe.transform == "inverse_normal"
-        factors = infer_factors(remaining.values, recipe.factors, recipe.n_factors, are_normal=are_normal)
+        factors = infer_factors(remaining.values, recipe, are_normal=are_normal)
         remaining.sieve.pass_through(f"{factors.text}, as covariates")
         found = FoundFactors(factors.covariates, factors.notes)
     return found
@@ -97,9 +97,11 @@ def _take_log2(remaining: Remaining) -> None:
 
 def _take_factors_out(remaining: Remaining, recipe: ExpressionRecipe) -> FoundFactors:
     before = remaining.values
-    factors, remaining.values = take_factors_out(before, recipe.factors, recipe.n_factors)
+    factors, remaining.values = take_factors_out(before, recipe)
     remaining.sieve.pass_through(f"residuals of {factors.text}")
     remaining.drop("nothing left", is_nothing_left(before, remaining.values), EXPLAINED)
+    if not factors.names:
+        return FoundFactors(notes=factors.notes)
     n = len(factors.names)
     told = f"The phenotypes are residuals of {n} hidden factors; {advise_df(n)}."
     return FoundFactors(notes=(*factors.notes, told))

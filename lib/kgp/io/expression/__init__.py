@@ -6,6 +6,7 @@ what can't be loaded is looked at cell by cell, to say what is wrong with it and
 
 from __future__ import annotations
 
+from kgp.io.expression.design import read_array
 from kgp.io.expression.layout import MatrixLayout, read_layout
 from kgp.io.expression.place import NO_PLACE
 from kgp.io.expression.reader import MatrixRecords, Roots, read_matrix
@@ -19,6 +20,7 @@ __all__ = [
     "MatrixTask",
     "Roots",
     "Subject",
+    "read_array",
     "read_layout",
     "read_matrix",
 ]

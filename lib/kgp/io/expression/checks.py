@@ -16,6 +16,7 @@ from kgp.errors import FormatError, InputError, OverlapError, UsageError
 from kgp.genome import check_build, get_build
 from kgp.io.expression.blocks import BadLine
 from kgp.io.expression.lines import MISSING_VALUE
+from kgp.io.expression.place import BAD_PLACE
 from kgp.io.expression.task import MatrixTask, SplitPart, Unplaced
 from kgp.io.places import Annotation
 from kgp.io.places.landmarks import check_landmarks
@@ -146,11 +147,13 @@ def _explain_bad(bad: Sequence[BadLine], n_bad: Mapping[str, int], path: str) ->
         mend = "Use --missing allow to load missing values as null, or --bad-lines quarantine to leave such lines out."
     else:
         mend = "Mend the line, or use --bad-lines quarantine to load the others."
-    return FormatError(f"{_sentence(first.reason)}{more}", where=f"{path}, line {first.index:,}", mend=mend)
+    return FormatError(f"{_sentence(first)}{more}", where=f"{path}, line {first.index:,}", mend=mend)
 
 
-def _sentence(reason: str) -> str:
-    return f"{reason[0].upper()}{reason[1:]}."
+def _sentence(bad: BadLine) -> str:
+    # Of a damaged place the reason begins with the phenotype's id, which is as it is.
+    first = bad.reason[0] if bad.kind == BAD_PLACE else bad.reason[0].upper()
+    return f"{first}{bad.reason[1:]}."
 
 
 def _describe_kinds(n_bad: Mapping[str, int]) -> str:

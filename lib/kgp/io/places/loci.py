@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -129,6 +130,12 @@ class Loci:
             gene_name,
             group_id,
         )
+
+    def items(self) -> Iterator[tuple[str, Place]]:
+        """Ids and their places, in the order in which they came; those with several places are passed over."""
+        for id, row in self._rows.items():
+            if row != _AMBIGUOUS:
+                yield id, self.place(row)
 
     def find(self, id: str) -> tuple[Place | None, str]:
         """The place of an id, as it is written or else by its base, and how it was found or why not."""

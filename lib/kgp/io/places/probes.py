@@ -92,8 +92,8 @@ def read_probes(
         raise FormatError(
             "It names probes and genes, but no places.",
             where=f"{place_of(url)}, line {design.line:,}",
-            mend="Give a design with chromosome_coordinate or Probe_Coordinates, or a table with probe_id, chrom, "
-            "start, end, strand.",
+            mend="Give it with --design, and a GTF of the genes with --annotation; or a design with "
+            "chromosome_coordinate or Probe_Coordinates, or a table with probe_id, chrom, start, end, strand.",
         )
     loci, warnings = Loci(build), Counter[str]()
     for number, line in lines:

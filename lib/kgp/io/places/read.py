@@ -85,7 +85,7 @@ def _read_features(
         raise FormatError(
             f"It has {'miRNAs' if is_mirbase else 'genes'}, no {kind}s.",
             where=place_of(url),
-            mend="Give an array design (ADF) or a table of probes."
+            mend="Give the array design (ADF) with --design, too, or a table of probes."
             if kind == "probe"
             else "Give a GTF of genes.",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,32 +11,18 @@ import pandas as pd
 import torch
 from tensorqtl import cis
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+from tensorqtl_tables import read_genotypes
+
 HERE = Path(__file__).parent
 SLICE = HERE.parents[1] / "geuvadis-chr22"
 # Every hundredth gene has all its pairs written.
 EVERY = 100
 
 
-def read_genotypes():
-    """Variants × samples of the slice, named by their place in the file, and where they are."""
-    positions, rows = [], []
-    with gzip.open(SLICE / "genotypes.chr22.vcf.gz", "rt") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                samples = line.split()[9:]
-                continue
-            fields = line.split("\t")
-            text = np.frombuffer("".join(call[:3] for call in fields[9:]).encode(), np.uint8)
-            positions.append(int(fields[1]))
-            rows.append((text[0::3] + text[2::3] - 2 * ord("0")).astype(np.int8))
-    index = pd.Index([str(i) for i in range(len(rows))])
-    genotypes = pd.DataFrame(np.array(rows), index=index, columns=samples)
-    return genotypes, pd.DataFrame({"chrom": "chr22", "pos": positions}, index=index)
-
-
 def main():
     torch.set_num_threads(1)
-    genotypes, variants = read_genotypes()
+    genotypes, variants = read_genotypes(SLICE / "genotypes.chr22.vcf.gz")
     samples = list(genotypes.columns)
     table = pd.read_csv(SLICE / "genes.50percent.chr22.bed.gz", sep="\t", index_col=3)
     table.index.name = None

@@ -11,34 +11,21 @@ import pandas as pd
 import torch
 from tensorqtl import cis, trans
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+from tensorqtl_tables import read_genotypes
+
 HERE = Path(__file__).parent
 SLICE = HERE.parents[1] / "geuvadis-chr22"
 REGION = (44_300_000, 46_700_000)
 WINDOW = 1_000_000
 
 
-def read_genotypes():
-    """Variants × samples of the slice, and where they are."""
-    ids, positions, rows = [], [], []
-    with gzip.open(SLICE / "genotypes.chr22.vcf.gz", "rt") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                samples = line.split()[9:]
-                continue
-            fields = line.split("\t")
-            text = np.frombuffer("".join(call[:3] for call in fields[9:]).encode(), np.uint8)
-            ids.append(fields[2])
-            positions.append(int(fields[1]))
-            rows.append((text[0::3] + text[2::3] - 2 * ord("0")).astype(np.int8))
-    # Some ids are there twice: a number makes them unique.
+def make_unique(names):
+    """Some ids are there twice: a number makes them unique."""
     seen: dict[str, int] = {}
-    unique = []
-    for name in ids:
+    for name in names:
         seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name}:{seen[name]}")
-    index = pd.Index(unique)
-    genotypes = pd.DataFrame(np.array(rows), index=index, columns=samples)
-    return genotypes, pd.DataFrame({"chrom": "chr22", "pos": positions}, index=index)
+        yield name if seen[name] == 1 else f"{name}:{seen[name]}"
 
 
 def read_phenotypes(samples):
@@ -93,7 +80,7 @@ def record_independent(genotypes, variants, phenotypes, places, covariates, grou
 
 def main():
     torch.manual_seed(1)
-    genotypes, variants = read_genotypes()
+    genotypes, variants = read_genotypes(SLICE / "genotypes.chr22.vcf.gz", make_unique)
     phenotypes, places = read_phenotypes(list(genotypes.columns))
     covariates, interaction = make_covariates(list(genotypes.columns))
     is_here = places["pos"].between(*REGION)
