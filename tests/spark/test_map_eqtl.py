@@ -30,7 +30,7 @@ print(map_set(sys.argv[1], mode="permute", permutations=int(sys.argv[2])).detail
 def by_spark(monkeypatch):
     """Many blocks, and none of them in this process."""
     monkeypatch.setattr(map_run, "SMALL_SECONDS", 0.0)
-    monkeypatch.setitem(map_cuts.plan_cis.__kwdefaults__, "block_seconds", 1e-4)
+    monkeypatch.setitem(map_cuts.plan_cis.__kwdefaults__, "block_seconds", 3e-5)
 
 
 @pytest.mark.parametrize(("mode", "table"), [("nominal", t.EQTL_NOMINAL), ("permute", t.EQTL_TOP)])

@@ -443,7 +443,7 @@ def test_mirbase_with_a_line_that_lacks_a_name(tmp_path: Path) -> None:
 
 
 def test_a_gtf_has_no_probes(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"no probes\. Give an array design"):
+    with pytest.raises(FormatError, match=r"no probes\. Give the array design \(ADF\) with --design"):
         read_annotation(write(tmp_path / "a.gtf", GENE_LINE), kind="probe", build=GRCH37)
 
 

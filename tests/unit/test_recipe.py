@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -613,7 +614,12 @@ def test_too_many_factors_are_refused(nothing, method, what, factors_as):
         f"--n-factors: 10 {what} are too many for 12 people and 40 phenotypes."
         " Give --n-factors 9 or fewer, or --factors none, or take more people."
     )
-    assert len(prepare(values, recipe.without(n_factors=9), **given).notes) == (factors_as == "residuals")
+    notes = prepare(values, recipe.without(n_factors=9), **given).notes
+    assert [note for note in notes if "switched" not in note][1:] == []
+    assert any("residuals" in note for note in notes) == (factors_as == "residuals")
+    assert any(re.match(r"PEER switched [1-8] of 9 factors off", note) for note in notes) == (
+        method == "peer"
+    )
     said = refusal(UsageError, values[:5], recipe.without(n_factors=5), **given)
     assert f"5 {what} are too many for 12 people and 5 phenotypes. Give --n-factors 4 or fewer" in said
     said = refusal(UsageError, values[:, :3], recipe.without(n_factors=1), **given)
