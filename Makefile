@@ -21,7 +21,7 @@ setup: ## make .venv with the pinned packages and .venv/bin/kgp (once; then inst
 demo: setup ## the whole pipeline on the bundled real slice: tables in ./demo-lake, exports in ./demo-out
 	@$(bin)/kgp demo --lake ./demo-lake --out ./demo-out
 
-test: lint test-unit ## everything that must hold, in at most 10 minutes
+test: lint test-unit ## everything that must hold (about 17 minutes on 2 cores)
 
 test-slow: setup-dev ## what takes longer: a real cluster, calibration, other Spark lines
 	@status=0; $(pytest) -m "slow and not network" || status=$$?; \

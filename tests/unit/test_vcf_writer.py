@@ -540,6 +540,16 @@ def test_a_place_that_is_no_local_file_is_refused(tmp_path: Path) -> None:
 # -- samples
 
 
+def test_a_file_that_has_no_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    file = VcfFile(str(tmp_path / "file" / "out.vcf.gz"))
+    with (
+        pytest.raises(UsageError, match=r"--out: .*file can't be a directory\. Give a directory"),
+        file.aside(),
+    ):
+        pass
+
+
 def test_sample_lists(tmp_path: Path) -> None:
     path = tmp_path / "some"
     path.write_text("HG3\n\nHG1\r\n  HG2  ")

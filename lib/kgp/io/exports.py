@@ -101,11 +101,7 @@ class ExportDirectory:
         Raises:
             UsageError: there can be none.
         """
-        with ExitStack() as stack:
-            try:
-                directory = stack.enter_context(aside_in(self.path, _ASIDE))
-            except OSError as problem:
-                raise _no_directory(self.path) from problem
+        with aside_for_out(self.path, _ASIDE) as directory:
             yield directory
 
     def put_in_place(
@@ -161,6 +157,21 @@ class ExportDirectory:
                 "It is no manifest of kgp.", where=str(self.path / MANIFEST), mend="Give another --out."
             ) from problem
         return manifest
+
+
+@contextmanager
+def aside_for_out(directory: Path, prefix: str) -> Iterator[Path]:
+    """As `aside_in`, in a directory that a person has named.
+
+    Raises:
+        UsageError: there can be none.
+    """
+    with ExitStack() as stack:
+        try:
+            aside = stack.enter_context(aside_in(directory, prefix))
+        except OSError as problem:
+            raise _no_directory(directory) from problem
+        yield aside
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ from kgp.tables import (
 _RESULTS = (EQTL_NOMINAL, EQTL_TOP, EQTL_INDEPENDENT, EQTL_CREDIBLE_SETS, EQTL_INTERACTION, EQTL_TRANS)
 
 _MENDS = {**TRANS_MENDS, **INTERACTION_MENDS}
+# Row groups that are read at the same time: of ten million variants there are a thousand, each a request or two.
+_READS_AT_ONCE = 16
 
 _PREPARE: dict[str, Callable[[Context, Mapping[str, Any], EqtlMap], MapMode]] = {
     "nominal": prepare_nominal,
@@ -182,11 +185,11 @@ def _read_contigs(
 
 
 def _read_starts(parts: Sequence[TablePart]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    columns = [
-        batch.column("start").to_numpy()
-        for part in parts
-        for batch in read_part(part, EQTL_GENOTYPES, ["start"])
-    ]
+    def read(part: TablePart) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+        return [batch.column("start").to_numpy() for batch in read_part(part, EQTL_GENOTYPES, ["start"])]
+
+    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+        columns = [starts for found in pool.map(read, parts) for starts in found]
     return np.sort(np.concatenate([np.empty(0, np.int64), *columns]))
 
 

@@ -17,7 +17,7 @@ import pysam
 
 from kgp.errors import InputError, LakeError, UsageError
 from kgp.io.bgzf import compress_blocks
-from kgp.io.exports import aside_in
+from kgp.io.exports import aside_for_out
 from kgp.io.inflate import END_MARKER
 from kgp.io.vcf.writer import EXPORT_KEY
 
@@ -87,8 +87,12 @@ class VcfFile:
 
     @contextmanager
     def aside(self) -> Iterator[Pieces]:
-        """Where pieces are collected; gone at the end, finished or not."""
-        with aside_in(self.path.parent, f".{self.path.name}.kgp-") as directory:
+        """Where pieces are collected; gone at the end, finished or not.
+
+        Raises:
+            UsageError: there can be no directory for the file.
+        """
+        with aside_for_out(self.path.parent, f".{self.path.name}.kgp-") as directory:
             yield Pieces(directory)
 
     def put_in_place(self, header: bytes, pieces: Pieces, contigs: Iterable[str]) -> bool:
