@@ -188,3 +188,15 @@ def test_what_the_set_does_not_have_is_refused():
         UsageError, match=r"--contig: The set has no phenotype on contig chr3. It has: 2, 10."
     ):
         resolve_contigs(["2", "chr3"], GRCH37, ["10", "2"])
+
+
+@pytest.mark.parametrize(("of_each", "n_blocks"), [(0.01, 1), (0.1, 4), (1.0, 8), (4.0, 16), (100.0, 16)])
+def test_blocks_are_an_eighth_of_the_work_within_bounds(of_each: float, n_blocks: int) -> None:
+    """Sixteen phenotypes of the same work: none of a block is longer than four seconds, none shorter than 0.4."""
+    starts = np.arange(16, dtype=np.int64) * 1000
+    contigs = {"1": ContigRows(starts, (), ())}
+    places = [Place("1", int(start) + 1, f"g{i}", f"g{i}") for i, start in enumerate(starts)]
+    blocks, _ = plan_cis(places, contigs, 10, 1, lambda n, _: np.full(len(n), of_each))
+    assert len(blocks) == n_blocks
+    (_, *more), _ = plan_cis(places, contigs, 10, 1, lambda n, _: np.full(len(n), of_each), small_seconds=2.0)
+    assert len(more) == (0 if 16 * of_each <= 2 else n_blocks - 1), "one process does all"

@@ -23,8 +23,9 @@ Floats = NDArray[np.float64]
 
 # Dosages of a block at most (128 MB in single precision), which bounds a task's memory; one phenotype may have more.
 MAX_VALUES = 1 << 25
-# Work of a block, as estimated: short enough that little is lost by a kill and that cores end at the same time.
-BLOCK_SECONDS = 4.0
+# Work of a block, as estimated: an eighth of all, so that cores end at the same time, within these bounds: short enough
+# that little is lost by a kill, long enough that what its neighbours read, too, is a small part.
+LEAST_BLOCK_SECONDS, BLOCK_SECONDS = 0.4, 4.0
 # That of a trans block, which reads and standardises all phenotypes before.
 TRANS_BLOCK_SECONDS = 15.0
 
@@ -147,7 +148,8 @@ def plan_cis(
     n_samples: int,
     estimate: Estimate,
     *,
-    block_seconds: float = BLOCK_SECONDS,
+    block_seconds: float | None = None,
+    small_seconds: float = 0.0,
     max_values: int = MAX_VALUES,
 ) -> tuple[list[PlannedBlock], int]:
     """Cut phenotypes into blocks of consecutive groups with the variants of all their windows.
@@ -158,18 +160,26 @@ def plan_cis(
         window: base pairs to each side of the TSS.
         n_samples: people.
         estimate: see `Estimate`.
-        block_seconds: estimated work at which a block ends.
+        block_seconds: estimated work at which a block ends; None: by the work of all.
+        small_seconds: work up to which one process does all, and blocks need not be short.
         max_values: most dosages of a block, but for a single group.
 
     Returns:
         the blocks, and the number of phenotypes without a variant in their window, which are in none.
     """
+    works = []
+    for contig, here in _by_contig(places):
+        tss = np.array([place.tss for place in here], dtype=np.int64)
+        windows = find_windows(contigs[contig].starts, tss, window)
+        works.append((contig, here, windows, estimate(windows[:, 1] - windows[:, 0], n_samples)))
+    if block_seconds is None:
+        work = sum(float(seconds.sum()) for *_, seconds in works)
+        part = min(max(work / 8, LEAST_BLOCK_SECONDS), BLOCK_SECONDS)
+        block_seconds = BLOCK_SECONDS if work <= small_seconds else part
     blocks: list[PlannedBlock] = []
     n_without = 0
-    for contig, here in _by_contig(places):
+    for contig, here, windows, seconds in works:
         rows = contigs[contig]
-        windows = find_windows(rows.starts, np.array([place.tss for place in here], dtype=np.int64), window)
-        seconds = estimate(windows[:, 1] - windows[:, 0], n_samples)
         mapped = [i for i in range(len(here)) if windows[i, 0] < windows[i, 1]]
         n_without += len(here) - len(mapped)
         for members in _cut(here, mapped, windows, seconds, block_seconds, max_values // n_samples):

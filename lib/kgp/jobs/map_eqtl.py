@@ -17,6 +17,7 @@ from kgp.io.block_results import BlockResults
 from kgp.io.parts import TablePart, read_part
 from kgp.io.predicates import in_list
 from kgp.job import Context, Job, Report
+from kgp.jobs import map_run
 from kgp.jobs.map_block import NO_VARIANT, Finished, MapMode, Scope
 from kgp.jobs.map_cuts import ContigRows, Place, PlannedBlock, order_places, plan_cis, plan_trans
 from kgp.jobs.map_finemap import prepare_finemap
@@ -219,7 +220,10 @@ def _plan(
     if not places:
         return [], 0
     if source.window is not None:
-        return plan_cis(places, rows, source.window, source.n_samples, mode.estimate_seconds)
+        small = map_run.SMALL_SECONDS
+        return plan_cis(
+            places, rows, source.window, source.n_samples, mode.estimate_seconds, small_seconds=small
+        )
     covariates_differ = len({id(one) for one in source.designs.values()}) > 1
     return plan_trans(places, rows, covariates_differ, source.n_samples, mode.estimate_seconds), 0
 
