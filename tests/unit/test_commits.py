@@ -33,7 +33,8 @@ def lake(tmp_path: Path) -> Lake:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that are waited for, which take no time here."""
     seconds: list[float] = []
-    monkeypatch.setattr(commits.time, "sleep", seconds.append)
+    # Only here: threads that other tests have left behind sleep by `time.sleep`.
+    monkeypatch.setattr(commits, "sleep", seconds.append)
     return seconds
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import sleep
 
 from deltalake.exceptions import CommitFailedError
 
@@ -34,7 +34,7 @@ def commit_again(place: LakePlace, write: Callable[[], object]) -> None:
                 write()
             return
         except CommitFailedError:
-            time.sleep(random.uniform(0.1, 0.5) * 2**attempt)
+            sleep(random.uniform(0.1, 0.5) * 2**attempt)
     raise LakeError(
         f"Others wrote to it at the same time, {_COMMITS} times in a row.",
         where=place.uri,
