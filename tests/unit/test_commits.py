@@ -171,17 +171,17 @@ def test_a_ledger_that_never_rests_is_not_waited_for(
 ) -> None:
     lake.put(t.LOADS, [load_row("v0")], None)
     lake.commit(t.VARIANTS, files_of(lake, "v0", range(3)), ["v0"])
-    real: Callable[..., int | None] = Lake.version
-    n_asked = 0
+    real: Callable[..., DeltaTable] = Lake.open
+    n_opened = 0
 
-    def add_one(self: Lake, table: Table) -> int | None:
-        nonlocal n_asked
-        if table is t.LOADS:
-            n_asked += 1
-            add_load(self, f"v{n_asked}")
+    def add_one(self: Lake, table: Table) -> DeltaTable:
+        nonlocal n_opened
+        if table is t.VARIANTS:
+            n_opened += 1
+            add_load(self, f"v{n_opened}")
         return real(self, table)
 
-    monkeypatch.setattr(Lake, "version", add_one)
+    monkeypatch.setattr(Lake, "open", add_one)
     with pytest.raises(
         LakeError, match=r"ledgers changed again and again while it was read\. Wait until the"
     ):

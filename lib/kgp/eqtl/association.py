@@ -16,8 +16,9 @@ from kgp.eqtl.design import Design, Floats, Ints, Numbers, Standardised
 from kgp.eqtl.student_t import both_p_of_r2
 from kgp.errors import InputError
 
-# Products of phenotypes and variants made at a time: 8 MB each in double precision, of which a few are held.
-N_AT_ONCE = 1 << 20
+# Products of phenotypes and variants made at a time: 1 MB each in double precision, of which a few are held: cores that
+# compute side by side have caches of their own, and one memory.
+N_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
@@ -102,15 +102,19 @@ class Lake:
 
     def exists(self, table: Table) -> bool:
         """Whether the table has been created."""
-        if table.name in self._pinned:
+        if self.is_pinned(table):
             return self._pinned[table.name] is not None
         return self.place.exists(table.name)
 
     def version(self, table: Table) -> int | None:
         """The table's newest Delta version, or the one that it is read at; None where it does not exist."""
-        if table.name in self._pinned:
+        if self.is_pinned(table):
             return self._pinned[table.name]
         return self.open(table).version() if self.exists(table) else None
+
+    def is_pinned(self, table: Table) -> bool:
+        """Whether the table is read as it was at a version, whatever is written to it."""
+        return table.name in self._pinned
 
     def take_versions(self, tables: Iterable[Table]) -> dict[str, int | None]:
         """Versions of some tables that belong together; see `kgp.io.snapshots`."""
@@ -123,7 +127,7 @@ class Lake:
             LakeError: a table of that name is there, with other columns.
             ContractError: it is read as it was.
         """
-        if table.name in self._pinned:
+        if self.is_pinned(table):
             raise ContractError("It is read as it was and can't be written.", where=f"table {table.name}")
         create_table(self.place, table)
 
@@ -222,26 +226,35 @@ class Lake:
             table name → ledger ids that were removed; only tables that had debris.
         """
         removed: dict[str, list[str]] = {}
+        named = cache(self._list_named)  # by several tables' ledger; what is removed is looked up again
         for table in tables:
-            if self._find_debris(table, given_up):
+            if self._find_debris(table, given_up, named):
                 commit_again(self.place, partial(self._delete_debris, table, given_up, removed))
         return removed
 
-    def _find_debris(self, table: Table, given_up: Collection[str]) -> list[str]:
+    def _list_named(self, ledger: str, column: str) -> frozenset[str]:
+        return frozenset(self.fetch_all(TABLES[ledger])[column].to_pylist())
+
+    def _find_debris(
+        self,
+        table: Table,
+        given_up: Collection[str],
+        list_named: Callable[[str, str], frozenset[str]],
+    ) -> list[str]:
         """Ledger ids of a table's rows that its ledger does not name, nor will."""
         column = table.ledger_column
         if column is None or table.ledger is None or not self.exists(table):
             return []
         written = written_by_id(self.open(table), column)
-        named = set(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
         before = datetime.datetime.now(datetime.UTC) - UNFINISHED
-        return sorted(
-            one for one, at in written.items() if one not in named and (one in given_up or at < before)
-        )
+        old = [one for one, at in written.items() if one in given_up or at < before]
+        named = list_named(table.ledger, column) if old else frozenset()
+        return sorted(set(old) - named)
 
     def _delete_debris(self, table: Table, given_up: Collection[str], removed: dict[str, list[str]]) -> None:
         # Looked for again while nobody else commits: what has been named meanwhile is none.
-        if (orphans := self._find_debris(table, given_up)) and table.ledger_column is not None:
+        orphans = self._find_debris(table, given_up, self._list_named)
+        if orphans and table.ledger_column is not None:
             self.open(table).delete(in_list(table.ledger_column, orphans))
             removed[table.name] = orphans
 

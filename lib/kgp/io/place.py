@@ -159,9 +159,9 @@ def learn_credentials() -> None:
     if session is None:
         return
     try:
-        learn_from_spark(session.sparkContext.getConf().getAll())
-        settings = session._jsparkSession.conf().getAll()  # set in a notebook
-        pairs = settings.toSeq()
-        learn_from_spark((pairs.apply(n)._1(), pairs.apply(n)._2()) for n in range(pairs.size()))
+        settings = session._jsparkSession.conf()  # the context's, and what was set in a notebook
+        # All names at once: to ask for each pair on its own would take longer than a ledger takes to be read.
+        names = settings.getAll().keys().mkString("\n").split("\n")
+        learn_from_spark((name, settings.get(name)) for name in names if "fs.azure" in name)
     except Exception:  # a Spark Connect session shows neither
         return

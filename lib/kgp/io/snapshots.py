@@ -53,14 +53,39 @@ def take_snapshot(lake: Lake, table: Table) -> tuple[DeltaTable, frozenset[str] 
     return _read_unchanged(lake, [ledger], read)
 
 
+class _Watched:
+    """A ledger whose version is asked for again and again: its log is opened once, and then only what is new is read.
+
+    Args:
+        lake: where it is.
+        ledger: the table.
+    """
+
+    def __init__(self, lake: Lake, ledger: Table) -> None:
+        self._lake, self._ledger = lake, ledger
+        self._log: DeltaTable | None = None
+
+    def read_version(self) -> int | None:
+        """Its version now; see `Lake.version`."""
+        if self._lake.is_pinned(self._ledger):
+            return self._lake.version(self._ledger)
+        if self._log is not None:
+            self._log.update_incremental()
+        elif self._lake.exists(self._ledger):
+            self._log = self._lake.open(self._ledger)
+        return None if self._log is None else self._log.version()
+
+
 def _read_unchanged(lake: Lake, ledgers: Iterable[Table], read: Callable[[], Found]) -> Found:
     """What `read` gives, read again where a ledger got another version meanwhile."""
-    watched = list(ledgers)
+    watched = [_Watched(lake, ledger) for ledger in ledgers]
+    before = [one.read_version() for one in watched]
     for _ in range(_ATTEMPTS):
-        before = [lake.version(ledger) for ledger in watched]
         found = read()
-        if before == [lake.version(ledger) for ledger in watched]:
+        after = [one.read_version() for one in watched]
+        if before == after:
             return found
+        before = after
     raise LakeError(
         "Its ledgers changed again and again while it was read.",
         where=lake.uri,

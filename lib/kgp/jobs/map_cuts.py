@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgp.genome import ReferenceBuild
+from kgp.io.matrix_sets import group_of
 from kgp.io.parts import TablePart
 
 Ints = NDArray[np.int64]
@@ -23,8 +25,11 @@ Floats = NDArray[np.float64]
 
 # Dosages of a block at most (128 MB in single precision), which bounds a task's memory; one phenotype may have more.
 MAX_VALUES = 1 << 25
-# Work of a block, as estimated: an eighth of all, so that cores end at the same time, within these bounds: short enough
+# Work of a block, as estimated: a tenth of all, so that cores end at the same time, within these bounds: short enough
 # that little is lost by a kill, long enough that what its neighbours read, too, is a small part.
+_BLOCKS = 10
+# Parts of a block that are only the rounding of sums.
+_ROUNDING = 1e-9
 LEAST_BLOCK_SECONDS, BLOCK_SECONDS = 0.4, 4.0
 # That of a trans block, which reads and standardises all phenotypes before.
 TRANS_BLOCK_SECONDS = 15.0
@@ -108,10 +113,15 @@ def order_places(
         build: for the order of the contigs.
         is_grouped: search the phenotypes of a `group_id`, else of a `gene_id`, as one; otherwise each is its own group.
     """
-    places = []
-    for row in rows:
-        group = (row["group_id"] or row["gene_id"]) if is_grouped else None
-        places.append(Place(row["contig"], row["tss"], row["phenotype_id"], group or row["phenotype_id"]))
+    places = [
+        Place(
+            row["contig"],
+            row["tss"],
+            row["phenotype_id"],
+            group_of(row) if is_grouped else row["phenotype_id"],
+        )
+        for row in rows
+    ]
     first_tss: dict[tuple[str, str], int] = {}
     for place in places:
         key = (place.contig, place.group_id)
@@ -160,7 +170,7 @@ def plan_cis(
         window: base pairs to each side of the TSS.
         n_samples: people.
         estimate: see `Estimate`.
-        block_seconds: estimated work at which a block ends; None: by the work of all.
+        block_seconds: estimated work of a block, to about a group; None: by the work of all.
         small_seconds: work up to which one process does all, and blocks need not be short.
         max_values: most dosages of a block, but for a single group.
 
@@ -174,7 +184,7 @@ def plan_cis(
         works.append((contig, here, windows, estimate(windows[:, 1] - windows[:, 0], n_samples)))
     if block_seconds is None:
         work = sum(float(seconds.sum()) for *_, seconds in works)
-        part = min(max(work / 8, LEAST_BLOCK_SECONDS), BLOCK_SECONDS)
+        part = min(max(work / _BLOCKS, LEAST_BLOCK_SECONDS), BLOCK_SECONDS)
         block_seconds = BLOCK_SECONDS if work <= small_seconds else part
     blocks: list[PlannedBlock] = []
     n_without = 0
@@ -269,20 +279,26 @@ def _cut(
     block_seconds: float,
     max_variants: int,
 ) -> Iterator[list[int]]:
-    """Rows of consecutive whole groups, until the work or the variants of all windows are too much for a block."""
+    """Rows of consecutive whole groups: blocks of about equal work, fewer rows where they have too many variants."""
+    work = float(seconds[mapped].sum())
+    # Equal blocks end at the same time; a last one of what is left would be waited for.
+    n_blocks = max(1, math.ceil(work / block_seconds - _ROUNDING))
     block: list[int] = []
-    work, start, stop = 0.0, 0, 0
+    done, edge, start, stop = 0.0, work / n_blocks, 0, 0
     for group in _groups(places, mapped):
         more = float(seconds[group].sum())
         first, last = int(windows[group, 0].min()), int(windows[group, 1].max())
         n_variants = max(stop, last) - min(start, first)
-        if block and (work + more > block_seconds or n_variants > max_variants):
+        is_full = done + more / 2 > edge
+        if block and (is_full or n_variants > max_variants):
             yield block
             block = []
+        while is_full and edge < done + more / 2:
+            edge += work / n_blocks
         if not block:
-            work, start, stop = 0.0, first, last
+            start, stop = first, last
         block += group
-        work, start, stop = work + more, min(start, first), max(stop, last)
+        done, start, stop = done + more, min(start, first), max(stop, last)
     if block:
         yield block
 
