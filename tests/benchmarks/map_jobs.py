@@ -1,8 +1,9 @@
 """kgp's jobs on a set that lies in a lake, on so many cores; mapping.py starts it, pinned to them.
 
-    python map_jobs.py LAKE --cores 2 --permutations 1000 --runs 3
+    echo permute | python map_jobs.py LAKE --cores 2 --permutations 1000
 
-Prints the seconds of each job as one line of JSON. The session is warm: a short mapping goes first and is not counted.
+Runs each job that it reads the name of, and prints what it took as a line of JSON. The session is warm: a short mapping
+goes first and is not counted, with a line of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from kgp.params import EqtlMap
 
 # The command does so little work without Spark, unless it is told otherwise.
 SPARK_NOMINAL = "nominal, Spark tasks"
+# Windows five times as wide: so much work that the command does it by Spark tasks.
+WIDE_NOMINAL = "nominal, wide"
+WIDE_SET, WIDE_WINDOW = "wide", 5_000_000
 
 
 def list_jobs(n_permutations: int) -> dict[str, dict[str, Any]]:
@@ -30,6 +35,7 @@ def list_jobs(n_permutations: int) -> dict[str, dict[str, Any]]:
     return {
         "nominal": {"mode": "nominal", "model": "qtltools"},
         SPARK_NOMINAL: {"mode": "nominal", "model": "qtltools"},
+        WIDE_NOMINAL: {"mode": "nominal", "model": "qtltools", "name": WIDE_SET},
         "permute": {**permute, "model": "qtltools"},
         "permute, fastqtl": {**permute, "model": "fastqtl"},
     }
@@ -78,18 +84,15 @@ def main() -> None:
     parser.add_argument("lake")
     parser.add_argument("--cores", type=int, required=True)
     parser.add_argument("--permutations", type=int, required=True)
-    parser.add_argument("--runs", type=int, required=True)
     given = parser.parse_args()
     small = map_run.SMALL_SECONDS
     map_run.SMALL_SECONDS = 0.0  # always Spark tasks
-    run_map(given.lake, given.cores, mode="permute", permutations=10)
-    result: dict[str, Any] = {}
-    for name, options in list_jobs(given.permutations).items():
-        map_run.SMALL_SECONDS = small if name == "nominal" else 0.0
-        runs = [run_map(given.lake, given.cores, **options) for _ in range(given.runs)]
-        result[name] = {clock: [run[clock] for run in runs] for clock in ("wall", "processor")}
-        result[name] |= {told: runs[0][told] for told in ("map_id", "pairs")}
-    print(json.dumps(result))
+    print(json.dumps(run_map(given.lake, given.cores, mode="permute", permutations=10)), flush=True)
+    jobs = list_jobs(given.permutations)
+    for line in sys.stdin:
+        name = line.strip()
+        map_run.SMALL_SECONDS = small if name in ("nominal", WIDE_NOMINAL) else 0.0
+        print(json.dumps(run_map(given.lake, given.cores, **jobs[name])), flush=True)
 
 
 if __name__ == "__main__":

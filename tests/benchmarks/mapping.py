@@ -4,8 +4,9 @@
     python mapping.py --out docs                             what `make bench-eqtl` does
     python mapping.py --permutations 100 --chunks 40 --runs 1        a short run
 
-The set is the example of QTLtools (Debian package qtltools-example), in a lake; timed are whole jobs in a Spark session
-that is warm (map_jobs.py), in processes that are pinned to so many cores. QTLtools is timed with what it reads and
+The set is the example of QTLtools (Debian package qtltools-example), in a lake; timed are whole jobs in Spark sessions
+that are warm (map_jobs.py), in processes that are pinned to so many cores. Runs on one core and on two take turns, so
+that a machine that gets slower or faster meanwhile does so for both. QTLtools is timed with what it reads and
 writes; it permutes all genes 10 times, and as often as kgp those of one of `--chunks` parts (1: all of them), from
 which the rest is reckoned by the pairs. tensorQTL does every n-th gene (`--every`), reading not counted. All answers
 are compared; where they differ the program stops. What is not installed is named with its reason and stops nothing.
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from eqtl_part import begin_part, tell_part
-from map_jobs import SPARK_NOMINAL
+from map_jobs import SPARK_NOMINAL, WIDE_NOMINAL, WIDE_SET, WIDE_WINDOW, list_jobs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -40,6 +41,8 @@ from map_sets import read_real_set, read_rows
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+# Doubles that are products of the same numbers, added up in another order.
+CLOSE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def main() -> None:
     parser.add_argument("--permutations", type=int, default=1000)
     parser.add_argument("--chunks", type=int, default=10, help="QTLtools permutes one of so many parts")
     parser.add_argument("--every", type=int, default=10, help="tensorQTL permutes every n-th gene")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each job; the median counts")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each job; the median counts")
     parser.add_argument("--bench", type=Path, default=ROOT / "build" / "bench", help="files and environments")
     options = parser.parse_args()
     bench = options.bench.absolute()
@@ -99,21 +102,18 @@ def measure(part: dict[str, Any], example: Example, options: argparse.Namespace,
     """All figures, into the part."""
     made = read_real_set(example.vcf, example.bed, example.covariates)
     made.write(work / "lake")
+    replace(made, name=WIDE_SET, matrix_id=WIDE_SET, window=WIDE_WINDOW).write(work / "lake")
     part |= {
         "samples": made.n_samples, "genes": len(made.tss), "variants": len(made.positions),
-        "covariates": made.covariates.shape[1], "kgp": {},
+        "covariates": made.covariates.shape[1],
     }  # fmt: skip
     rows: dict[str, pa.Table] = {}
-    for cores in (1, 2):
-        say(f"kgp on {cores} of the cores")
-        part["kgp"][str(cores)] = told = run_own(work / "lake", "map_jobs.py", cores, options)
-        for name, job in told.items():
-            found_by = "nominal" if name == SPARK_NOMINAL else name
-            demand_same_rows(rows, found_by, read_map(work / "lake", found_by, job["map_id"]))
+    say("kgp on one core and on two")
+    part["kgp"], n_pairs = run_jobs(work / "lake", options, rows)
+    part |= {"pairs": n_pairs["nominal"], "wide pairs": n_pairs[WIDE_NOMINAL]}
     say("kgp in one process, and the machine's products")
-    part["rate"] = rate = run_own(work / "lake", "permutation.py", 1, options)
+    part["rate"] = rate = measure_rate(work / "lake", options)
     demand_same_rows(rows, "permute", read_map(work / "lake", "permute", rate["map_id"]))
-    part["pairs"] = part["kgp"]["1"]["nominal"]["pairs"]
     found = {name: table.to_pandas() for name, table in rows.items()}
     peers = options.bench.absolute() / "peers"
     python = peers / "tensorqtl" / "bin" / "python"
@@ -137,12 +137,74 @@ def measure(part: dict[str, Any], example: Example, options: argparse.Namespace,
 # ----------------------------------------------------------------------------------------------------------- kgp
 
 
-def run_own(lake: Path, script: str, cores: int, options: argparse.Namespace) -> dict[str, Any]:
-    """What a script of kgp's tells, pinned to some cores."""
-    command = [sys.executable, str(HERE / script), str(lake), "--runs", str(options.runs)]
+class Session:
+    """A process with a warm Spark session that runs jobs on some cores.
+
+    Args:
+        lake: with the set.
+        cores: that it is pinned to, so many.
+        permutations: of each phenotype.
+    """
+
+    def __init__(self, lake: Path, cores: int, permutations: int) -> None:
+        command = [sys.executable, str(HERE / "map_jobs.py"), str(lake), "--cores", str(cores)]
+        command += ["--permutations", str(permutations)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=pin(cores)
+        )
+        self._read()  # it is warm then
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Run a job; what it took and reports."""
+        assert self._process.stdin is not None
+        print(name, file=self._process.stdin, flush=True)
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        if not (line := self._process.stdout.readline()):
+            raise SystemExit(f"A session of kgp's has ended with code {self._process.wait()}.")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def run_jobs(
+    lake: Path, options: argparse.Namespace, rows: dict[str, pa.Table]
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Cores → job → seconds of its runs, which take turns; and the pairs of each. Its rows are put into `rows`."""
+    seconds: dict[str, dict[str, Any]] = {}
+    n_pairs: dict[str, int] = {}
+    with Session(lake, 1, options.permutations) as one, Session(lake, 2, options.permutations) as two:
+        for name in list_jobs(options.permutations):
+            mode = name.partition(",")[0]
+            for number in range(options.runs):
+                for cores, session in (("1", one), ("2", two)):
+                    job = session.run(name)
+                    spent = seconds.setdefault(cores, {}).setdefault(name, {"wall": [], "processor": []})
+                    for clock, times in spent.items():
+                        times.append(job[clock])
+                    if number == 0:
+                        demand_same_rows(rows, name, read_map(lake, mode, job["map_id"]))
+                    n_pairs[name] = job["pairs"]
+            if name == WIDE_NOMINAL:
+                del rows[name]  # three gigabytes
+    demand_close_rows(rows["nominal"], rows.pop(SPARK_NOMINAL))
+    return seconds, n_pairs
+
+
+def measure_rate(lake: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What permutation.py tells, pinned to a core."""
+    command = [sys.executable, str(HERE / "permutation.py"), str(lake), "--runs", str(options.runs)]
     command += ["--permutations", str(options.permutations)]
-    command += ["--cores", str(cores)] if script == "map_jobs.py" else []
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=pin(cores))
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=pin(1))
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 
@@ -161,6 +223,18 @@ def read_map(lake: Path, name: str, map_id: str) -> pa.Table:
 def demand_same_rows(known: dict[str, pa.Table], name: str, rows: pa.Table) -> None:
     """A mapping finds the same rows, to the last bit, as the one before, or the program stops."""
     _demand(rows.equals(known.setdefault(name, rows)), f"{name} finds other rows than on one core")
+
+
+def demand_close_rows(rows: pa.Table, others: pa.Table) -> None:
+    """Two mappings in other blocks find the same pairs and numbers: products of doubles round by their place in one."""
+    for column in rows.schema:
+        one, other = rows[column.name], others[column.name]
+        if pa.types.is_floating(column.type):
+            pairs = one.to_numpy(), other.to_numpy()
+            is_same = bool(np.allclose(*pairs, rtol=CLOSE, atol=CLOSE, equal_nan=True))
+        else:
+            is_same = bool(one.equals(other))
+        _demand(is_same, f"without Spark nominal finds another {column.name}")
 
 
 # --------------------------------------------------------------------------------------------------------- peers
