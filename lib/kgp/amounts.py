@@ -1,4 +1,4 @@
-"""Amounts as people say them: bytes, time, and lists that are too long to be shown whole."""
+"""Amounts and names as people say them: bytes, time, lists that are too long to be shown whole, sentences."""
 
 from __future__ import annotations
 
@@ -61,3 +61,12 @@ def name_first(names: Sequence[str], most: int = 5) -> str:
     ('a, b, …', 'a, b')
     """
     return ", ".join(names[:most]) + ", …" * (len(names) > most)
+
+
+def upper_first(text: str) -> str:
+    """Text as a sentence begins.
+
+    >>> upper_first("set eur")
+    'Set eur'
+    """
+    return text[:1].upper() + text[1:]

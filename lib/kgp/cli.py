@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kgp.amounts import upper_first
 from kgp.arguments import JOB_COMMANDS, JobCommand, Parser, add_common, add_params, given_params, parse
 from kgp.config import Config, load_config
 from kgp.errors import KgpError, UsageError, scrub
@@ -133,7 +134,7 @@ def _build_parser() -> Parser:
 
 def _add(group: Any, name: str, text: str, run: Callable[[argparse.Namespace], int] | None) -> Parser:
     """Add a command, or where `run` is None a group of commands."""
-    command: Parser = group.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command: Parser = group.add_parser(name, help=text, description=f"{upper_first(text)}.")
     add_common(command)
     if run is not None:
         command.set_defaults(_run=run, _parser=command)

@@ -144,8 +144,7 @@ class Context:
 
     def parts(self, table: Table, **wanted: Unpack[PartsWanted]) -> list[TablePart]:
         """Parts of a declared table's files that hold the wanted valid rows; see `kgp.io.part_plans`."""
-        is_own = wanted.get("with_unfinished", False)
-        self._declared(table, self._job.writes if is_own else self._job.reads + self._job.writes)
+        self._declared(table, self._job.reads + self._job.writes)
         return self._lake.parts(table, **wanted)
 
     def count_rows(

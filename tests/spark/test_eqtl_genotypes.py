@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import subprocess
 from collections.abc import Callable, Sequence
@@ -111,7 +112,10 @@ def build(
 
 def read_back(context: Context, n_samples: int) -> tuple[list[dict[str, Any]], np.ndarray]:
     """The rows of set m in file order, and their dosages."""
-    parts = context.parts(EQTL_GENOTYPES, ids=["m"], with_unfinished=True)
+    # No ledger names the set.
+    parts = context._lake.parts(
+        dataclasses.replace(EQTL_GENOTYPES, ledger=None), partitions={"matrix_id": ["m"]}
+    )
     blocks = [block for part in parts for block in read_genotypes(part, n_samples)]
     rows = [row for block in blocks for row in block.rows.to_pylist()]
     return rows, np.concatenate([block.dosages for block in blocks]) if blocks else np.empty((0, n_samples))

@@ -328,7 +328,7 @@ def test_components_of_too_small_a_part_of_the_genome_are_refused_unless_asked_f
         InputError,
         match=r"^genotype components: Components of 50,000 LD-pruned variants on 4 contigs would be local haplotypes,"
         r" which absorb the signals under test: 1,000 variants on 5 contigs are the least\. Load more contigs of the"
-        r" callset, do without genotype components, or ask for local ones by name\.$",
+        r" callset, give --n-components 0, or ask for local ones by name: --few-contigs allow\.$",
     ):
         check_components_basis(4, 50_000, is_allowed=False)
     with pytest.raises(InputError, match="Components of 999 LD-pruned variants on 22 contigs would be"):

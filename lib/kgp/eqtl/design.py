@@ -115,7 +115,7 @@ def check_people(n_samples: int, n_covariates: int, lost_df: int, n_products: in
             where="covariates and --phenotype-df",
             mend=f"Give a smaller --phenotype-df, or take a larger cohort: at least {least:,} people.",
         )
-    check_degrees_of_freedom(n_samples, n_covariates)
+    check_degrees_of_freedom(n_samples, n_covariates + n_products)
 
 
 def standardise_phenotypes(phenotypes: Floats, design: Design) -> Standardised:

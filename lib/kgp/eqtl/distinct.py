@@ -80,9 +80,8 @@ def _make_canonical(genotypes: Numbers) -> Numbers:
     if genotypes.dtype == np.int8 and genotypes.max(initial=0) <= 2:
         copies = genotypes - genotypes[:, :1]
         first = np.take_along_axis(copies, (copies != 0).argmax(axis=1)[:, np.newaxis], axis=1)
-        return np.asarray(
-            copies * np.where(first == 0, 0, 2 // np.where(first == 0, 1, first)).astype(np.int8)
-        )
+        # A constant one is all zeros, whatever it is multiplied with.
+        return np.asarray(copies * (2 // np.where(first == 0, 1, first)).astype(np.int8))
     values = genotypes - genotypes[:, :1].astype(np.float64)
     first = np.take_along_axis(values, (values != 0.0).argmax(axis=1)[:, np.newaxis], axis=1)
     return np.asarray(np.divide(values, first, out=values, where=first != 0.0) + 0.0)  # no −0

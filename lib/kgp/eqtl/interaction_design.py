@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kgp.eqtl.covariates import COLLINEAR, centre, check_degrees_of_freedom, orthonormal_basis
-from kgp.eqtl.design import Flags, Floats, Numbers, check_complete, standardise
+from kgp.eqtl.covariates import COLLINEAR, centre, orthonormal_basis
+from kgp.eqtl.design import Flags, Floats, Numbers, check_complete, check_people, standardise
 from kgp.errors import InputError
 
 # Allele frequencies within this of the least count as it, as in tensorQTL.
@@ -119,7 +119,7 @@ def make_interaction(values: Floats, covariates: Floats, lost_df: int = 0) -> In
         raise InputError(
             "The interacting covariate is constant.", mend="Name one that differs between people."
         )
-    check_degrees_of_freedom(n_samples, covariates.shape[1] + lost_df + 2)
+    check_people(n_samples, covariates.shape[1] + 1, lost_df, n_products=1)
     centred = values - values.mean()
     others = centre(covariates)
     basis, _ = orthonormal_basis(others)

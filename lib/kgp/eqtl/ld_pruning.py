@@ -71,27 +71,29 @@ class PruningRule:
             raise UsageError(f"max_r2 {self.max_r2:g} is not within 0 to below 1.", mend="Take 0.1.")
 
 
-def check_components_basis(n_contigs: int, n_variants: int, *, is_allowed: bool) -> None:
+def check_components_basis(n_contigs: int, n_variants: int | None, *, is_allowed: bool) -> None:
     """Refuse genotype components of a small part of the genome, which are haplotypes of that part and not ancestry.
 
     As covariates they absorb the very signals that are tested for.
 
     Args:
         n_contigs: contigs that the variants lie on.
-        n_variants: LD-pruned variants.
+        n_variants: LD-pruned variants; None where they are not known yet.
         is_allowed: whether such components were asked for by name.
 
     Raises:
         InputError: there are fewer than 5 contigs or 1,000 variants.
     """
-    if is_allowed or (n_contigs >= MIN_CONTIGS and n_variants >= MIN_VARIANTS):
+    if is_allowed or (n_contigs >= MIN_CONTIGS and (n_variants is None or n_variants >= MIN_VARIANTS)):
         return
-    basis = f"{count(n_variants, 'LD-pruned variant')} on {count(n_contigs, 'contig')}"
+    variants = "" if n_variants is None else f"{count(n_variants, 'LD-pruned variant')} on "
+    basis = f"{variants}{count(n_contigs, 'contig')}"
     raise InputError(
         f"Components of {basis} would be local haplotypes, which absorb the signals under test:"
         f" {MIN_VARIANTS:,} variants on {MIN_CONTIGS} contigs are the least.",
         where="genotype components",
-        mend="Load more contigs of the callset, do without genotype components, or ask for local ones by name.",
+        mend="Load more contigs of the callset, give --n-components 0, or ask for local ones by name: "
+        "--few-contigs allow.",
     )
 
 

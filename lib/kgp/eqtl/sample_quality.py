@@ -12,6 +12,7 @@ Source: ``plink2 --missing`` and ``--het``; ``plink1.9 --check-sex``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +65,16 @@ def role_of(contig: str, start: int, build: ReferenceBuild) -> Role | None:
     if inheritance == "haploid":
         return None
     return "x" if inheritance == "x" else "autosome"
+
+
+def list_autosomes(contigs: Iterable[str], build: ReferenceBuild) -> list[str]:
+    """Those contigs that are autosomes, in their order.
+
+    >>> from kgp.genome import GRCH37
+    >>> list_autosomes(["chr22", "X", "7", "MT"], GRCH37)
+    ['chr22', '7']
+    """
+    return [contig for contig in contigs if role_of(contig, 0, build) == "autosome"]
 
 
 def code_hemizygous(dosages: Dosages, is_haploid: Flags) -> Dosages:

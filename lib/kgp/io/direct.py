@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import duckdb
@@ -139,7 +139,7 @@ class _OpenFile:
     n_pending: int = 0
     n_bytes: int = 0
 
-    @property
+    @cached_property
     def row_group_rows(self) -> int:
         has_list = any(pa.types.is_list(kind) for kind in self.schema.types)
         return ROW_GROUP_ROWS if has_list else SHORT_ROW_GROUP_ROWS

@@ -96,12 +96,26 @@ def read_genotypes(
     columns = [*PLACES, "dosages", "expected_dosages"]
     for batch in read_part(part, EQTL_GENOTYPES, columns, batch_rows=batch_rows):
         calls, expected = batch.column("dosages"), batch.column("expected_dosages")
-        dosages: Dosages
         if calls.null_count == 0:
-            dosages = _to_array(calls, n_samples, -1, part.path).astype(np.int8, copy=False)
+            dosages = to_dosages(calls, n_samples, part.path)
         else:
-            dosages = _to_array(expected, n_samples, np.nan, part.path).astype(np.float32, copy=False)
+            dosages = to_dosages(expected, n_samples, part.path)
         yield GenotypeRows(batch.select(list(PLACES)), dosages)
+
+
+def to_dosages(lists: pa.ListArray, n_samples: int, where: str) -> Dosages:
+    """Dosages of a column as variants × samples: int8, -1 where missing, or float32, NaN where missing.
+
+    Args:
+        lists: of `eqtl_genotypes` or `variants`, a list a variant.
+        n_samples: values of each.
+        where: they are from, for a message.
+
+    Raises:
+        CheckError: a row has another number of samples.
+    """
+    missing = -1 if pa.types.is_integer(lists.type.value_type) else np.nan
+    return _to_array(lists, n_samples, missing, where)
 
 
 def read_phenotypes(parts: Iterable[TablePart], n_samples: int) -> PhenotypeRows:
@@ -118,6 +132,11 @@ def read_phenotypes(parts: Iterable[TablePart], n_samples: int) -> PhenotypeRows
     (rows,) = table.to_batches() or [pa.RecordBatch.from_pylist([], schema)]
     values = _to_array(rows.column("values"), n_samples, np.nan, "eqtl_phenotypes").astype(np.float64)
     return PhenotypeRows(rows.select(list(PHENOTYPE_PLACES)), values)
+
+
+def group_of(row: Mapping[str, Any]) -> str:
+    """Group of a row of `eqtl_phenotypes` in a grouped mapping: its group_id, else its gene, else itself."""
+    return str(row["group_id"] or row["gene_id"] or row["phenotype_id"])
 
 
 def arrange_covariates(

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgp.genome import ReferenceBuild
-from kgp.io.matrix_sets import GenotypeRows, PhenotypeRows
+from kgp.io.matrix_sets import GenotypeRows, PhenotypeRows, group_of
 
 FASTQTL_COLUMNS = ("#Chr", "start", "end", "ID")
 QTLTOOLS_COLUMNS = ("#chr", "start", "end", "pid", "gid", "strand")
@@ -129,7 +129,7 @@ def bed_lines(found: PhenotypeRows, columns: Sequence[str]) -> bytes:
     for row in found.rows.to_pylist():
         cells = [row["contig"], str(row["tss"] - 1), str(row["tss"]), row["phenotype_id"]]
         if len(columns) > len(cells):
-            cells += [row["group_id"] or row["gene_id"] or row["phenotype_id"], row["strand"] or "+"]
+            cells += [group_of(row), row["strand"] or "+"]
         leading.append("\t".join(cells).encode())
     return b"".join(b"%b%b\n" % pair for pair in zip(leading, _float_cells(found.values, "NA"), strict=True))
 

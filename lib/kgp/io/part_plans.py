@@ -37,7 +37,6 @@ class PartsWanted(TypedDict, total=False):
     span: tuple[int, int] | None
     ids: Collection[str] | None
     target_rows: int
-    with_unfinished: bool
 
 
 def plan_parts(
@@ -48,7 +47,6 @@ def plan_parts(
     span: tuple[int, int] | None = None,
     ids: Collection[str] | None = None,
     target_rows: int = TARGET_ROWS,
-    with_unfinished: bool = False,
 ) -> list[TablePart]:
     """Parts that together hold the wanted valid rows of a table, each once; none where the table does not exist.
 
@@ -62,7 +60,6 @@ def plan_parts(
         span: wanted stretch of `start` and `end`, 0-based half-open.
         ids: wanted ledger ids among the valid ones; None for all valid ones.
         target_rows: rows of a part; one has more only where a row group has.
-        with_unfinished: take the rows of `ids` whether or not their ledger names them yet: what this very run wrote.
 
     Raises:
         ContractError: a partition column is none of the table's, or it has no `start` and `end` to span.
@@ -74,8 +71,6 @@ def plan_parts(
         return []
     delta, known = take_snapshot(lake, table)
     valid = known if ids is None else None if known is None else known & set(ids)
-    if with_unfinished:
-        valid = frozenset(ids or ())
     files = _choose_files(delta, table, lake.path(table), wanted, span, valid)
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
         cut = pool.map(partial(_cut, span=span, target_rows=target_rows), files)

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kgp.amounts import upper_first
 from kgp.errors import BuildError, FormatError
 from kgp.genome import ReferenceBuild, check_build
 from kgp.io.expression.blocks import BadLine, Block
@@ -240,7 +241,7 @@ def _explain(bad: Sequence[BadLine], path: str) -> FormatError:
     more = f" {len(bad):,} lines can't be read ({', '.join(f'{kind}: {n:,}' for kind, n in kinds)})."
     # Some reasons begin with the phenotype's id, which is as it is.
     is_plain = first.kind not in (BAD_PLACE, TOO_LARGE, TOO_SMALL)
-    said = f"{first.reason[0].upper()}{first.reason[1:]}" if is_plain else first.reason
+    said = upper_first(first.reason) if is_plain else first.reason
     if first.kind == NO_VALUES:
         said = said.replace(" runs", " people")
     return FormatError(

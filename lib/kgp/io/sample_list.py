@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kgp.amounts import upper_first
 from kgp.errors import FormatError, InputError, UsageError
 from kgp.io.people_text import People, TextLines
 from kgp.io.storage import exists, open_binary
@@ -121,7 +122,7 @@ def find_samples(wanted: Sequence[str], known: Sequence[str], owner: str) -> tup
     place = {name: index for index, name in enumerate(known)}
     if unknown := [name for name in wanted if name not in place]:
         raise InputError(
-            f"{owner[0].upper()}{owner[1:]} has no sample {hint(unknown, known)}.",
+            f"{upper_first(owner)} has no sample {hint(unknown, known)}.",
             where=_FLAG,
             mend=f'It has {len(known):,} samples: kgp query "SELECT sample_id FROM callset_samples".',
         )

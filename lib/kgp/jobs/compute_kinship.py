@@ -18,7 +18,7 @@ import numpy as np
 
 from kgp.eqtl.common_variants import CommonRule
 from kgp.eqtl.kinship import MIN_KINSHIP, KingCounts, KinshipTable, degree_of, relatives
-from kgp.eqtl.sample_quality import role_of
+from kgp.eqtl.sample_quality import list_autosomes
 from kgp.errors import InputError
 from kgp.io.parts import TablePart
 from kgp.io.predicates import in_list
@@ -140,7 +140,7 @@ def fetch_relatives(
 def _count(context: Context, params: SamplesKinship, callset: Callset) -> KinshipSums:
     n_samples = len(callset.sample_ids)
     contigs = plan_contigs(context, callset.name, callset.build, asked=params.contig, ids=callset.load_ids)
-    autosomes = [contig for contig in contigs if role_of(contig, 0, callset.build) == "autosome"]
+    autosomes = list_autosomes(contigs, callset.build)
     parts = [part for contig in autosomes for part in contigs[contig]]
     if not parts:
         raise InputError(
@@ -166,7 +166,7 @@ def _list_autosomes(context: Context, params: SamplesKinship, callset: Callset) 
     """Autosomes with variants, of those that are asked for, in karyotype order."""
     there = {contig for _, contig in context.count_rows(VARIANTS, {"callset": [callset.name]})}
     asked = {callset.build.canonical(contig) or contig for contig in params.contig}
-    autosomes = [contig for contig in there if contig and role_of(contig, 0, callset.build) == "autosome"]
+    autosomes = list_autosomes(filter(None, there), callset.build)
     return sorted((c for c in autosomes if not asked or c in asked), key=callset.build.sort_index)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from kgp.amounts import count
 from kgp.eqtl.covariates import (
     Covariates,
     check_degrees_of_freedom,
@@ -16,14 +15,18 @@ from kgp.eqtl.covariates import (
     join_covariates,
     make_indicators,
 )
-from kgp.eqtl.ld_pruning import MIN_CONTIGS, MIN_VARIANTS, PruningRule
-from kgp.eqtl.sample_quality import role_of
-from kgp.errors import InputError
+from kgp.eqtl.ld_pruning import PruningRule, check_components_basis
+from kgp.eqtl.sample_quality import list_autosomes
 from kgp.job import Context
 from kgp.jobs.eqtl_covariates import name_apart
 from kgp.jobs.eqtl_people import SetPeople
 from kgp.jobs.eqtl_plan import MatrixPlan
-from kgp.jobs.genotype_components import ComponentsFound, ComponentsRequest, compute_components
+from kgp.jobs.genotype_components import (
+    ComponentsFound,
+    ComponentsRequest,
+    check_n_components,
+    compute_components,
+)
 from kgp.params import EqtlBuild
 from kgp.params.eqtl import INDICATORS
 from kgp.tables import EQTL_COVARIATES
@@ -146,24 +149,11 @@ def check_components(params: EqtlBuild, plan: MatrixPlan, people: SetPeople, con
     """
     if not params.n_components:
         return
-    if params.n_components >= len(people.rows):
-        raise InputError(
-            f"{params.n_components} components of {count(len(people.rows), 'person', 'people')} leave nothing to "
-            "differ in.",
-            where="--n-components",
-            mend="Choose fewer components.",
-        )
-    there = {contig for contig in plan.rows_on if role_of(contig, 0, plan.build) == "autosome"}
+    check_n_components(params.n_components, len(people.rows))
+    there = set(list_autosomes(plan.rows_on, plan.build))
     left_out = contigs if params.components_from == "other-contigs" else ()
     used = min((there - {contig} for contig in left_out), key=len, default=there)
-    if len(used) < MIN_CONTIGS and params.few_contigs == "refuse":
-        raise InputError(
-            f"Components of {count(len(used), 'contig')} would be local haplotypes, which absorb the signals under "
-            f"test: {MIN_VARIANTS:,} variants on {MIN_CONTIGS} contigs are the least.",
-            where="genotype components",
-            mend="Load more contigs of the callset, give --n-components 0, or ask for local ones by name: "
-            "--few-contigs allow.",
-        )
+    check_components_basis(len(used), None, is_allowed=params.few_contigs == "allow")
 
 
 def write_covariates(context: Context, plan: MatrixPlan, covariates: SetCovariates) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kgp.eqtl.sample_quality import role_of
+from kgp.eqtl.sample_quality import list_autosomes
 from kgp.io.predicates import in_list
 from kgp.job import Context
 from kgp.jobs.compute_kinship import fetch_relatives
@@ -140,7 +140,7 @@ def _say_kinship(context: Context, params: EqtlBuild, plan: MatrixPlan) -> tuple
         return ()
     (run,) = context.fetch(KINSHIP_RUNS, ["parameters", "n_variants"], in_list("callset", [params.callset]))
     asked = run["parameters"]["contigs"]
-    there = [contig for contig in plan.rows_on if role_of(contig, 0, plan.build) == "autosome"]
+    there = list_autosomes(plan.rows_on, plan.build)
     contigs = sorted(
         there if asked == "all" else set(asked.split(",")) & set(there), key=plan.build.sort_index
     )

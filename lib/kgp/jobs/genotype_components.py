@@ -22,7 +22,7 @@ from kgp.eqtl.common_variants import CommonRule
 from kgp.eqtl.covariates import Covariates
 from kgp.eqtl.genotype_components import RelationshipMatrix
 from kgp.eqtl.ld_pruning import MIN_CONTIGS, MIN_VARIANTS, LdPruner, PruningRule, check_components_basis
-from kgp.eqtl.sample_quality import role_of
+from kgp.eqtl.sample_quality import list_autosomes
 from kgp.errors import InputError
 from kgp.genome import ReferenceBuild
 from kgp.io.parts import TablePart
@@ -126,9 +126,9 @@ def compute_components(context: Context, request: ComponentsRequest) -> Componen
         InputError: the callset has no autosome, what there is is too little of the genome, or there are as many
             components as people.
     """
-    _check_number(request)
+    check_n_components(request.n_components, len(request.sample_indices))
     contigs = plan_contigs(context, request.callset, request.build, target_rows=1)
-    parts = {name: of for name, of in contigs.items() if role_of(name, 0, request.build) == "autosome"}
+    parts = {name: contigs[name] for name in list_autosomes(contigs, request.build)}
     if not parts:
         raise InputError(
             f"It has no variants on autosomes, but on {', '.join(contigs)}.",
@@ -264,11 +264,15 @@ def _notes(
     return tuple(notes)
 
 
-def _check_number(request: ComponentsRequest) -> None:
-    if request.n_components >= len(request.sample_indices):
+def check_n_components(n_components: int, n_people: int) -> None:
+    """Refuse as many components as people.
+
+    Raises:
+        InputError: there are.
+    """
+    if n_components >= n_people:
         raise InputError(
-            f"{request.n_components} components of {count(len(request.sample_indices), 'person', 'people')} leave "
-            "nothing to differ in.",
+            f"{n_components} components of {count(n_people, 'person', 'people')} leave nothing to differ in.",
             where="--n-components",
             mend="Choose fewer components.",
         )

@@ -15,7 +15,6 @@ from kgp.job import Context, Job, Report
 from kgp.jobs.locus_facts import read_judged
 from kgp.jobs.mapping_facts import (
     choose_maps,
-    is_grouped,
     list_maps,
     name_others,
     need_mode,
@@ -86,6 +85,11 @@ class Listed:
     rows: Sequence[Row]
     n_rows: int
 
+    @classmethod
+    def of(cls, one: MapFact, said: str, columns: tuple[str, ...], rows: pa.Table, n_shown: int) -> Listed:
+        """The first of some rows."""
+        return cls(one, said, columns, rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+
     @property
     def source(self) -> str:
         """Which mapping it is."""
@@ -154,7 +158,7 @@ def run(context: Context, params: EqtlTop) -> Report:
 
 def _list_best(context: Context, matrix: Row, one: MapFact, n_shown: int) -> Listed:
     """The phenotypes or groups with the smallest p_beta."""
-    columns = (*_GROUP, *_TOP) if is_grouped(one) else _TOP
+    columns = (*_GROUP, *_TOP) if one.is_grouped else _TOP
     needed = tuple(dict.fromkeys((*columns, "neg_log10_p", "neg_log10_p_beta")))
     schema = pa.schema([EQTL_TOP.arrow_schema.field(name) for name in needed])
     rows = sort_top(pa.Table.from_batches(list(scan_rows(context, EQTL_TOP, one, needed)), schema))
@@ -163,7 +167,7 @@ def _list_best(context: Context, matrix: Row, one: MapFact, n_shown: int) -> Lis
     if names:
         columns = (*columns, "gene_name")
         shown = [{**row, "gene_name": names.get(row["phenotype_id"])} for row in shown]
-    noun = "group" if is_grouped(one) else "phenotype"
+    noun = "group" if one.is_grouped else "phenotype"
     n_significant = pc.sum(rows["is_egene"]).as_py() or 0
     said = f"{count(rows.num_rows, noun)} of set {matrix['name']}, {n_significant:,} significant"
     return Listed(one, said, columns, shown, rows.num_rows)
@@ -172,7 +176,7 @@ def _list_best(context: Context, matrix: Row, one: MapFact, n_shown: int) -> Lis
 def _list_gene(context: Context, matrix: Row, maps: Sequence[MapFact], params: EqtlTop) -> list[Listed]:
     """What each mapping found for a phenotype, or for all phenotypes of a group that was mapped as one."""
     named = find_named(context, matrix, str(params.gene))
-    if not any(map(is_grouped, maps)):
+    if not any(one.is_grouped for one in maps):
         need_single(matrix, named)
     lists = {
         "nominal": _list_pairs,
@@ -194,24 +198,24 @@ def _list_pairs(context: Context, matrix: Row, one: MapFact, named: Named, n_sho
     found = read_of(context, EQTL_NOMINAL, one, named.ids, contig=named.contig)
     rows = _sort_pairs(found, "neg_log10_p")
     said = f"{count(rows.num_rows, 'pair')} of {_whose(named)} in set {matrix['name']}"
-    return Listed(one, said, _of(named, _PAIRS), rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+    return Listed.of(one, said, _of(named, _PAIRS), rows, n_shown)
 
 
 def _list_judged(context: Context, matrix: Row, one: MapFact, named: Named, n_shown: int) -> Listed:
     rows = sort_top(read_judged(context, EQTL_TOP, one, named))
-    columns = (*_GROUP, *_JUDGED) if is_grouped(one) else _JUDGED
-    whose = f"group {named.group}" if is_grouped(one) else _whose(named)
+    columns = (*_GROUP, *_JUDGED) if one.is_grouped else _JUDGED
+    whose = f"group {named.group}" if one.is_grouped else _whose(named)
     said = (
         f"best pair of {whose}, by permutation" if rows.num_rows else f"{whose} was not judged by permutation"
     )
-    return Listed(one, said, columns, rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+    return Listed.of(one, said, columns, rows, n_shown)
 
 
 def _list_signals(context: Context, matrix: Row, one: MapFact, named: Named, n_shown: int) -> Listed:
     rows = read_judged(context, EQTL_INDEPENDENT, one, named).sort_by("rank")
-    whose = f"group {named.group}" if is_grouped(one) else _whose(named)
+    whose = f"group {named.group}" if one.is_grouped else _whose(named)
     said = f"{count(rows.num_rows, 'independent signal')} of {whose}"
-    return Listed(one, said, _SIGNALS, rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+    return Listed.of(one, said, _SIGNALS, rows, n_shown)
 
 
 def _list_credible(context: Context, matrix: Row, one: MapFact, named: Named, n_shown: int) -> Listed:
@@ -219,14 +223,14 @@ def _list_credible(context: Context, matrix: Row, one: MapFact, named: Named, n_
     rows = found.sort_by([("phenotype_id", "ascending"), ("cs_id", "ascending"), ("pip", "descending")])
     n_sets = len(set(zip(rows["phenotype_id"].to_pylist(), rows["cs_id"].to_pylist(), strict=True)))
     said = f"{count(rows.num_rows, 'variant')} of {count(n_sets, 'credible set')} of {_whose(named)}"
-    return Listed(one, said, _of(named, _CREDIBLE), rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+    return Listed.of(one, said, _of(named, _CREDIBLE), rows, n_shown)
 
 
 def _list_interactions(context: Context, matrix: Row, one: MapFact, named: Named, n_shown: int) -> Listed:
     found = read_of(context, EQTL_INTERACTION, one, named.ids, contig=named.contig)
     rows = _sort_pairs(found, "neg_log10_p_gi")
     said = f"{count(rows.num_rows, 'pair')} of {_whose(named)} with {one.parameters['interaction']}"
-    return Listed(one, said, _of(named, _INTERACTIONS), rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+    return Listed.of(one, said, _of(named, _INTERACTIONS), rows, n_shown)
 
 
 def _list_trans(context: Context, matrix: Row, one: MapFact, named: Named, n_shown: int) -> Listed:
@@ -235,7 +239,7 @@ def _list_trans(context: Context, matrix: Row, one: MapFact, named: Named, n_sho
     said = (
         f"{count(rows.num_rows, 'trans pair')} of {_whose(named)} with p ≤ {float(one.parameters['max_p']):g}"
     )
-    return Listed(one, said, _of(named, _TRANS), rows.slice(0, n_shown).to_pylist(), rows.num_rows)
+    return Listed.of(one, said, _of(named, _TRANS), rows, n_shown)
 
 
 def _sort_pairs(rows: pa.Table, strength: str) -> pa.Table:

@@ -12,7 +12,7 @@ from kgp.errors import InputError
 from kgp.genome import get_build
 from kgp.io.matrix_sets import Dosages, GenotypeRows, fill_missing, read_genotypes
 from kgp.job import Context
-from kgp.jobs.mapping_facts import is_grouped, need_mode
+from kgp.jobs.mapping_facts import need_mode
 from kgp.jobs.mapping_rows import read_of
 from kgp.jobs.phenotype_lookup import (
     Named,
@@ -81,7 +81,7 @@ def judge_named(context: Context, maps: Sequence[MapFact], named: Named) -> Judg
     Of several phenotypes that were not searched as one there is none.
     """
     permuted = next((one for one in maps if one.mode == "permute"), None)
-    if permuted is None or (len(named.rows) > 1 and not is_grouped(permuted)):
+    if permuted is None or (len(named.rows) > 1 and not permuted.is_grouped):
         return None
     found = read_judged(context, EQTL_TOP, permuted, named).to_pylist()
     if not found:
@@ -108,7 +108,7 @@ def read_judged(context: Context, table: Any, one: MapFact, named: Named) -> Any
         one: the mapping.
         named: the phenotypes.
     """
-    if is_grouped(one):
+    if one.is_grouped:
         found = read_of(context, table, one, [named.group], by="group_id")
     else:
         found = read_of(context, table, one, named.ids)

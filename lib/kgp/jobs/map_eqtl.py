@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from deltalake.transaction import AddAction
 
-from kgp.amounts import count, format_seconds
+from kgp.amounts import count, format_seconds, upper_first
 from kgp.errors import InputError, LakeError, UsageError
 from kgp.genome import ReferenceBuild, get_build
 from kgp.io.block_results import BlockResults
@@ -89,8 +89,10 @@ def _run(context: Context, params: EqtlMap) -> Report:
     if map_id in known and not params.replace:
         return _report_known(known[map_id])
 
-    known_sets = {row["matrix_id"] for row in context.fetch(EQTL_MATRICES, ["matrix_id"])}
-    if n := remove_left(root, known_sets, set(known), [context.path(table) for table in _RESULTS]):
+    def list_sets() -> set[str]:
+        return {row["matrix_id"] for row in context.fetch(EQTL_MATRICES, ["matrix_id"])}
+
+    if n := remove_left(root, list_sets, set(known), [context.path(table) for table in _RESULTS]):
         context.progress.say(f"removed what unfinished mappings of sets that are gone have left ({n:,})")
     covariates = context.fetch(EQTL_COVARIATES, where=in_list("matrix_id", [matrix_id]))
     n_samples = matrix_set["n_samples"]
@@ -281,7 +283,7 @@ def _name_mends(dropped: Mapping[str, int], scope: Scope) -> str:
     of_mode = [mend for reason, mend in _MENDS.items() if reason in dropped]
     window = " or a wider window" if scope == "cis" else ""
     mends = ", ".join([*of_mode, f"build a set with other phenotypes{window}", "or map other contigs"])
-    return f"{mends[0].upper()}{mends[1:]}."
+    return f"{upper_first(mends)}."
 
 
 def _report(

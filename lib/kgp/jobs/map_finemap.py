@@ -20,7 +20,7 @@ from kgp.eqtl.distinct import find_distinct
 from kgp.eqtl.susie import CredibleSet, SusieFit, SusieOptions, fit_susie
 from kgp.job import Context
 from kgp.jobs.map_block import Finished, MapBlock, Scope, Tally, count_tested, describe_pairs
-from kgp.jobs.map_independent import prepare_independent
+from kgp.jobs.map_independent import prepare_independent, tell_without
 from kgp.jobs.map_permute import PermuteMode
 from kgp.params import EqtlMap
 from kgp.table import Table
@@ -213,8 +213,5 @@ def _tell(figures: Mapping[str, int]) -> list[str]:
             f"{count(n, 'phenotype is', 'phenotypes are')} left out, because the fine-mapping did not converge"
         )
     if n := figures["n_without_threshold"]:
-        notes.append(
-            f"{count(n, 'eGene has', 'eGenes have')} no nominal threshold (no beta distribution could be fitted): "
-            "left out"
-        )
+        notes.append(tell_without(n))
     return notes

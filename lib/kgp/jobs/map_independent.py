@@ -20,6 +20,7 @@ from kgp.eqtl.design import Floats, Ints
 from kgp.eqtl.distinct import find_distinct
 from kgp.errors import InputError
 from kgp.genome import get_build
+from kgp.io.matrix_sets import group_of
 from kgp.io.parts import read_part
 from kgp.io.predicates import in_list
 from kgp.job import Context
@@ -126,10 +127,7 @@ class IndependentMode:
                 f"{count(lost, 'eGene has', 'eGenes have')} no signal that stays significant beside its others"
             )
         if self.n_without:
-            notes.append(
-                f"{count(self.n_without, 'eGene has', 'eGenes have')} no nominal threshold (no beta distribution "
-                "could be fitted): left out"
-            )
+            notes.append(tell_without(self.n_without))
         return notes
 
 
@@ -168,6 +166,12 @@ def prepare_independent(context: Context, matrix_set: Row, params: EqtlMap) -> I
             NO_THRESHOLD: sum(key in egenes and key not in thresholds for _, key in members),
         },
     )
+
+
+def tell_without(n: int) -> str:
+    """That so many eGenes of the permutation pass are left out."""
+    have = count(n, "eGene has", "eGenes have")
+    return f"{have} no nominal threshold (no beta distribution could be fitted): left out"
 
 
 def find_thresholds(top: Sequence[Row], model: str) -> dict[Key, float]:
@@ -244,14 +248,9 @@ def _list_members(
         if not asked or row["contig"] in asked
     ]
     return [
-        (row["phenotype_id"], (row["contig"], _group(row) if is_grouped else row["phenotype_id"]))
+        (row["phenotype_id"], (row["contig"], group_of(row) if is_grouped else row["phenotype_id"]))
         for row in rows
     ]
-
-
-def _group(row: Row) -> str:
-    """The group of a phenotype of a set with --grouped."""
-    return str(row["group_id"] or row["gene_id"] or row["phenotype_id"])
 
 
 def _key(row: Row) -> Key:

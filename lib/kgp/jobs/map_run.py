@@ -123,17 +123,22 @@ def run_blocks(
     return _gather(task.results, blocks, kept)
 
 
-def remove_left(root: str, matrix_ids: Set[str], finished: Set[str], directories: Sequence[str]) -> int:
+def remove_left(
+    root: str, list_sets: Callable[[], Set[str]], finished: Set[str], directories: Sequence[str]
+) -> int:
     """Remove the results of mappings of sets that no longer exist; returns how many mappings that were.
 
     Args:
         root: of all results; see `BlockResults`.
-        matrix_ids: sets that exist.
+        list_sets: ids of the sets that exist; asked for where there are results.
         finished: mappings that the ledger names: a run that was killed at its very end has left results that name
             files of the table.
         directories: of the tables that tasks write files of.
     """
-    left = [results for results in list_unfinished(root) if results.matrix_id not in matrix_ids]
+    if not (unfinished := list(list_unfinished(root))):
+        return 0
+    matrix_ids = list_sets()
+    left = [results for results in unfinished if results.matrix_id not in matrix_ids]
     for results in left:
         for key in results.list_finished() if results.map_id not in finished else ():
             with contextlib.suppress(FormatError):  # what it names is found by a vacuum

@@ -78,11 +78,6 @@ def tell_contigs(one: MapFact) -> str:
     return f" (contig {contigs.replace(',', ', ')} alone)" if contigs else ""
 
 
-def is_grouped(one: MapFact) -> bool:
-    """Whether phenotypes of a group were searched as one."""
-    return one.parameters.get("grouped") == "true"
-
-
 def gather_mapping(context: Context, matrix: Row, model: str) -> MappingFact:
     """All that is shown of a set's mappings by one model."""
     listed = list_maps(context, matrix, model)
@@ -157,8 +152,8 @@ def _read_top(context: Context, matrix: Row, permuted: MapFact) -> TopFact:
     return TopFact(
         phenotype_ids=tuple(ids),
         variant_ids=tuple(rows["variant_id"].to_pylist()),
-        group_ids=tuple(rows["group_id"].to_pylist()) if is_grouped(permuted) else None,
-        n_phenotypes=tuple(rows["n_phenotypes"].to_pylist()) if is_grouped(permuted) else None,
+        group_ids=tuple(rows["group_id"].to_pylist()) if permuted.is_grouped else None,
+        n_phenotypes=tuple(rows["n_phenotypes"].to_pylist()) if permuted.is_grouped else None,
         gene_names=tuple(names.get(name) for name in ids[:N_SHOWN]),
         p_beta=rows["p_beta"].to_numpy(),
         neg_log10_p_beta=rows["neg_log10_p_beta"].to_numpy(),

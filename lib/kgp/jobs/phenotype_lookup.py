@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from kgp.amounts import count, name_first
 from kgp.errors import InputError, LakeError
-from kgp.io.matrix_sets import PHENOTYPE_PLACES, PhenotypeRows, read_phenotypes
+from kgp.io.matrix_sets import PHENOTYPE_PLACES, PhenotypeRows, group_of, read_phenotypes
 from kgp.io.parts import read_part
 from kgp.io.predicates import in_list
 from kgp.job import Context
@@ -57,11 +57,6 @@ class Named:
     def ids(self) -> list[str]:
         """Ids of the phenotypes."""
         return [str(row["phenotype_id"]) for row in self.rows]
-
-
-def group_of(row: Row) -> str:
-    """Group of a phenotype in a grouped mapping: its group_id, else its gene, else itself."""
-    return str(row["group_id"] or row["gene_id"] or row["phenotype_id"])
 
 
 def list_phenotypes(context: Context, matrix: Row) -> pa.Table:

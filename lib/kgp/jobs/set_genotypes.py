@@ -11,12 +11,11 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 from numpy.typing import NDArray
 
-from kgp.io.matrix_sets import PLACES, Dosages, GenotypeRows, read_genotypes
+from kgp.io.matrix_sets import PLACES, Dosages, GenotypeRows, read_genotypes, to_dosages
 from kgp.io.parts import TablePart
 from kgp.io.storage import open_binary
 from kgp.job import Context
@@ -85,9 +84,10 @@ class FilteredGenotypes:
         for stretch in plan_stretches(parts, which):
             rows, _, _ = filter_stretch(stretch, which)
             for batch in rows.combine_chunks().to_batches():
-                yield GenotypeRows(
-                    batch.select(list(PLACES)), _to_array(batch.column(which.genotype_column), which)
+                dosages = to_dosages(
+                    batch.column(which.genotype_column), len(which.sample_indices), f"callset {self.callset}"
                 )
+                yield GenotypeRows(batch.select(list(PLACES)), dosages)
 
 
 def cut_genotypes(
@@ -134,10 +134,3 @@ def _describe(root: str, file: AddAction) -> TablePart:
     with open_binary(path) as opened:
         footer = pq.read_metadata(opened)
     return TablePart(path, file.partition_values, tuple(range(footer.num_row_groups)), n_rows=footer.num_rows)
-
-
-def _to_array(lists: pa.ListArray, which: GenotypeFilter) -> Dosages:
-    """Lists of one length as variants × people, as `read_genotypes` has them."""
-    missing = pa.scalar(-1 if which.source == "calls" else float("nan"), lists.type.value_type)
-    flat = pc.fill_null(lists.flatten(), missing).to_numpy(zero_copy_only=False)
-    return np.asarray(flat).reshape(len(lists), len(which.sample_indices))

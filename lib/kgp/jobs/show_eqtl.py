@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import kgp
-from kgp.amounts import count
+from kgp.amounts import count, upper_first
 from kgp.io.output import align
 from kgp.io.report_page import PageFile
 from kgp.io.urls import place_of
@@ -40,7 +40,7 @@ from kgp.report.mapping_words import (
 from kgp.report.markup import Section, source
 from kgp.report.page import MARK, make_html
 from kgp.report.sections_locus import describe_locus, tell_judged
-from kgp.report.sections_mapping import MAPPED, MOST_TOP, draw_mapping, summarise, upper_first
+from kgp.report.sections_mapping import MAPPED, MOST_TOP, draw_mapping, summarise
 from kgp.tables import EQTL_GENOTYPES, EQTL_MATRICES, EQTL_PHENOTYPES, PHENOTYPES, SAMPLES
 
 
@@ -221,7 +221,6 @@ def _further_details(fact: MappingFact) -> dict[str, Any]:
 
 def _make_page(context: Context, fact: MappingFact, locus: LocusFact | None) -> str:
     if locus is not None:
-        # A heading that can't be broken must fit a narrow screen; the sentence below it has the whole name.
         name, title, said = "locus", locus.label, _describe_locus(locus)
         blocks = describe_locus(locus, "gene")
     else:

@@ -46,6 +46,11 @@ class MapFact:
         covariate = self.parameters.get("interaction")
         return f"{self.mode} with {covariate}" if covariate else self.mode
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether phenotypes of a group were searched as one."""
+        return self.parameters.get("grouped") == "true"
+
 
 @dataclass(frozen=True, eq=False)
 class QuantileFact:

@@ -76,7 +76,7 @@ def tell_figures(figures: Mapping[str, float]) -> str:
 
 def noun_of(permuted: MapFact) -> str:
     """What a permutation pass judges."""
-    return "group" if permuted.parameters.get("grouped") == "true" else "phenotype"
+    return "group" if permuted.is_grouped else "phenotype"
 
 
 def list_top(top: TopFact, most: int) -> Table:
@@ -211,7 +211,7 @@ def tell_pass(one: MapFact) -> str:
     told += [f"window {_option(given['cis_window'])} bp"] if "cis_window" in given else []
     told += [f"FDR {given['fdr']}"] if "fdr" in given else []
     told += [f"q-values at lambda {given['q_lambda']}"] if given.get("q_lambda") else []
-    told.append("phenotypes of a group as one" if given.get("grouped") == "true" else "not grouped")
+    told.append("phenotypes of a group as one" if one.is_grouped else "not grouped")
     contigs = given.get("contig")
     return ", ".join([*told, f"contig {contigs.replace(',', ', ')} alone" if contigs else "all contigs"])
 

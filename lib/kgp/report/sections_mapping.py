@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kgp.amounts import count
+from kgp.amounts import count, upper_first
 from kgp.report.facts import Facts
 from kgp.report.facts_mapping import MapFact, MappingFact, QuantileFact
 from kgp.report.figures_mapping import draw_distances, draw_p_values, draw_quantiles
@@ -61,15 +61,6 @@ def describe_mappings(facts: Facts) -> Section:
         queries = [f"SELECT * FROM eqtl_maps WHERE map_id = '{one.map_id}'" for one in fact.maps]
         blocks.append(source(versions_of(facts, *(table.name for table in MAPPED)), (), queries))
     return Section("mapping", title, f"{upper_first(said)}.", tuple(blocks))
-
-
-def upper_first(text: str) -> str:
-    """Text as a sentence begins.
-
-    >>> upper_first("set eur")
-    'Set eur'
-    """
-    return text[:1].upper() + text[1:]
 
 
 def summarise(fact: MappingFact) -> str:

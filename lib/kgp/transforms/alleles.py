@@ -112,7 +112,7 @@ def cut_info(
         number = numbers.get(key)
         if number is not None:
             entries = value.split(",")
-            places = entry_places(number, alt_index, n_alts)
+            places = entry_places(number, alt_index)
             if len(entries) == entry_count(number, n_alts):
                 cut[key] = ",".join(entries[place] for place in places)
     return cut
@@ -123,10 +123,10 @@ def entry_count(number: str, n_alts: int) -> int:
     return {"A": n_alts, "R": n_alts + 1, "G": (n_alts + 1) * (n_alts + 2) // 2}[number]
 
 
-def entry_places(number: str, alt_index: int, n_alts: int) -> tuple[int, ...]:
+def entry_places(number: str, alt_index: int) -> tuple[int, ...]:
     """Which entries of a Number=A, R or G value belong to REF and one ALT.
 
-    >>> entry_places("G", 2, 2)
+    >>> entry_places("G", 2)
     (0, 3, 5)
     """
     het = alt_index * (alt_index + 1) // 2

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kgp.amounts import upper_first
 from kgp.errors import BuildError, CheckError, InputError, OverlapError
 from kgp.genome import ReferenceBuild, get_build
 from kgp.transforms.people import Person
@@ -172,7 +173,7 @@ def one_build(
         names = sorted({build or "an unknown build" for build in builds})
         if len(names) != 1:
             raise BuildError(
-                f"{what[0].upper()}{what[1:]} lies in {' and '.join(names) or 'no build'}.",
+                f"{upper_first(what)} lies in {' and '.join(names) or 'no build'}.",
                 where="eqtl build",
                 mend="Load it again with one --build.",
             )

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from kgp.amounts import upper_first
 from kgp.errors import FormatError, InputError, OverlapError, UsageError
 from kgp.genome import check_build, get_build
 from kgp.io.expression.blocks import BadLine
@@ -152,8 +153,7 @@ def _explain_bad(bad: Sequence[BadLine], n_bad: Mapping[str, int], path: str) ->
 
 def _sentence(bad: BadLine) -> str:
     # Of a damaged place the reason begins with the phenotype's id, which is as it is.
-    first = bad.reason[0] if bad.kind == BAD_PLACE else bad.reason[0].upper()
-    return f"{first}{bad.reason[1:]}."
+    return f"{bad.reason if bad.kind == BAD_PLACE else upper_first(bad.reason)}."
 
 
 def _describe_kinds(n_bad: Mapping[str, int]) -> str:

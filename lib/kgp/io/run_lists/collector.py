@@ -106,16 +106,16 @@ class Collector:
             run_id=run_id,
             person_text=SEVERAL.join(facts.people) or None,
             evidence=f"{self.label} {columns}".strip(),
-            lab=self._one(run_id, "lab", facts),
-            batch=self._one(run_id, "batch", facts),
-            replicate=self._one(run_id, "replicate", facts),
+            lab=self._one("lab", facts),
+            batch=self._one("batch", facts),
+            replicate=self._one("replicate", facts),
             aliases={column: tuple(sorted(names)) for column, names in sorted(facts.aliases.items())},
             kind=self.kind,
             source=self.source,
             n_rows=facts.n_rows,
         )
 
-    def _one(self, run_id: str, name: str, facts: _Facts) -> str | None:
+    def _one(self, name: str, facts: _Facts) -> str | None:
         values = sorted(facts.fields.get(name, ()))
         if len(values) > 1:
             self.warnings[f"run whose rows differ in {name}"] += 1

@@ -55,12 +55,10 @@ class AsperaResult:
     Args:
         arrived: the files, in place.
         n_bytes: their size.
-        n_seconds: time that it took, checking included.
     """
 
     arrived: tuple[Entry, ...]
     n_bytes: int
-    n_seconds: float
 
 
 def run_aspera(
@@ -85,7 +83,6 @@ def run_aspera(
     """
     if plan.program is None or not plan.keys:
         raise EnvironmentProblem("Aspera can't be used here.", mend=" ".join(plan.missing))
-    started = time.monotonic()
     with _explained(plan.directory):
         for entry in plan.entries:
             if os.path.isdir(target := os.path.join(plan.directory, entry.path)):
@@ -107,7 +104,7 @@ def run_aspera(
     if faults:
         raise _failure(plan, faults, ending)
     n_bytes = sum(os.path.getsize(os.path.join(plan.directory, entry.path)) for entry in arrived)
-    return AsperaResult(arrived, n_bytes, time.monotonic() - started)
+    return AsperaResult(arrived, n_bytes)
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def join_info(rows: Sequence[Mapping[str, str]], numbers: Mapping[str, str]) -> 
         entries: list[str] = ["."] * entry_count(number, n_alts)
         for alt_index, row in enumerate(rows, 1):
             own = row.get(key, "").split(",")
-            places = entry_places(number, alt_index, n_alts)
+            places = entry_places(number, alt_index)
             if len(own) != len(places):
                 break  # kept whole
             for place, entry in zip(places, own, strict=True):
