@@ -18,11 +18,13 @@ import pyarrow as pa
 import pytest
 from deltalake import WriterProperties, write_deltalake
 
+from kgp.io.delta import Lake
+from matrix_world import World, fill, make_world, no_spark
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from kgp.config import Config
-    from kgp.io.delta import Lake
     from kgp.job import Report
 
 CALLSET, DATASET, QUANTIFICATION = "slice", "E-GEUV-1", "genes"
@@ -49,6 +51,27 @@ class Raw:
     gene_samples: list[str]
     expression: np.ndarray
     panel: dict[str, tuple[str, str, str]]
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """The made-up people, genotypes and expression of `matrix_world`."""
+    return make_world()
+
+
+@pytest.fixture(scope="session")
+def world_lake(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake filled with it, which nobody changes."""
+    place = tmp_path_factory.mktemp("world") / "lake"
+    fill(world, Lake(no_spark, str(place)))
+    return place
+
+
+@pytest.fixture
+def world_copy(world_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it that may be changed, without Spark."""
+    monkeypatch.setattr("kgp.job.get_session", no_spark)
+    return Path(shutil.copytree(world_lake, tmp_path / "lake"))
 
 
 @pytest.fixture(scope="session")
@@ -239,7 +262,6 @@ def toy() -> Toy:
 def slice_template(raw: Raw, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A lake with the whole bundled slice, loaded from arrays; copy it."""
     from kgp import tables as t
-    from kgp.io.delta import Lake
 
     place = tmp_path_factory.mktemp("slice")
     lake = Lake(spark, str(place / "lake"))

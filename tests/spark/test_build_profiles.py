@@ -6,7 +6,6 @@ without a place and on a contig without genotypes. No JVM is needed: where one i
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from kgp import tables as t
 from kgp.config import load_config
 from kgp.eqtl.peer import peer
 from kgp.errors import InputError
-from kgp.io.delta import Lake
 from kgp.job import Progress, Report, run_job
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 from kgp.params import EqtlBuild
@@ -33,10 +31,7 @@ from matrix_world import (
     columns_of,
     components,
     expect_genotypes,
-    fill,
     inverse_normal,
-    make_world,
-    no_spark,
     people_of,
     tmm_cpm,
 )
@@ -45,32 +40,15 @@ WINDOW = 20_000
 SMALL = {"cis_window": WINDOW, "counts": COUNTS}
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture(scope="module")
-def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("world") / "lake"
-    fill(world, Lake(no_spark, str(place)))
-    return place
-
-
 @pytest.fixture
-def build(
-    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[Report, Found]]:
+def build(world_copy: Path) -> Callable[..., tuple[Report, Found]]:
     """``build(profile="gtex", …)``: run the job on a copy of the lake; gives its report and what the tables hold."""
-    monkeypatch.setattr("kgp.job.get_session", no_spark)
-    lake = tmp_path / "lake"
-    shutil.copytree(template, lake)
 
     def run(**options: Any) -> tuple[Report, Found]:
-        config = load_config(lake=str(lake), environ={})
+        config = load_config(lake=str(world_copy), environ={})
         given = {"name": "a", "callset": CALLSET, "dataset": DATASET, "quantification": [VALUES], **options}
         params = config.params(EqtlBuild, given)
-        return run_job(BUILD_EQTL_MATRICES, params, config, progress=Progress(quiet=True)), Found(lake)
+        return run_job(BUILD_EQTL_MATRICES, params, config, progress=Progress(quiet=True)), Found(world_copy)
 
     return run
 

@@ -22,7 +22,7 @@ from kgp.job import Context, Progress, Report, run_job
 from kgp.jobs import build_eqtl_matrices, eqtl_write
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 from kgp.params import EqtlBuild
-from matrix_world import CALLSET, DATASET, VALUES, fill, make_world, no_spark
+from matrix_world import CALLSET, DATASET, VALUES, no_spark
 
 ROWS = ("eqtl_phenotypes", "eqtl_genotypes", "eqtl_covariates", "eqtl_matches")
 OF_A = {"name": "a"}
@@ -38,26 +38,16 @@ def takes_all_for_debris(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delta, "UNFINISHED", datetime.timedelta(0))
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("world") / "lake"
-    fill(make_world(), Lake(no_spark, str(place)))
-    return place
-
-
 @pytest.fixture
-def lake(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A copy of the made-up lake."""
-    monkeypatch.setattr("kgp.job.get_session", no_spark)
-    shutil.copytree(template, tmp_path / "lake")
-    return Lake(no_spark, str(tmp_path / "lake"))
+def lake(world_copy: Path) -> Lake:
+    return Lake(no_spark, str(world_copy))
 
 
 @pytest.fixture(scope="module")
-def alone(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def alone(world_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Both sets, one built after the other."""
     place = tmp_path_factory.mktemp("alone") / "lake"
-    shutil.copytree(template, place)
+    shutil.copytree(world_lake, place)
     lake = Lake(no_spark, str(place))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kgp.job.get_session", no_spark)

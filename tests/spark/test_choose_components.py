@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from deltalake import DeltaTable
 
 from kgp.config import load_config
 from kgp.errors import LakeError, UsageError
-from kgp.io.delta import Lake
 from kgp.job import Progress, Report, run_job
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 from kgp.jobs.eqtl_plan import RECIPE
@@ -27,35 +25,19 @@ from matrix_world import (
     VALUES,
     World,
     columns_of,
-    fill,
     inverse_normal,
-    make_world,
-    no_spark,
     people_of,
 )
 
 HOW = "more of its variance than chance does (Buja and Eyuboglu: 20 permutations, p at most 0.05, seed 1)"
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture(scope="module")
-def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("world") / "lake"
-    fill(world, Lake(no_spark, str(place)))
-    return place
-
-
 Build = Callable[..., Report]
 
 
 @pytest.fixture
-def lake(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("kgp.job.get_session", no_spark)
-    return Path(shutil.copytree(template, tmp_path / "lake"))
+def lake(world_copy: Path) -> Path:
+    return world_copy
 
 
 @pytest.fixture

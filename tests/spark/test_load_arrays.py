@@ -5,7 +5,6 @@ Matrix, SDRF and design are written here in the layouts in which E-MTAB-264 was 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from deltalake import DeltaTable
 
 from kgp.config import load_config
 from kgp.errors import UsageError
-from kgp.io.delta import Lake
 from kgp.job import Progress, Report, run_job
 from kgp.jobs.build_eqtl_matrices import BUILD_EQTL_MATRICES
 from kgp.jobs.load_expression import LOAD_EXPRESSION
 from kgp.params import EqtlBuild, LoadExpression
-from matrix_world import CALLSET, World, fill, inverse_normal, make_world, no_spark, people_of
+from matrix_world import CALLSET, World, inverse_normal, people_of
 
 GENES = {"AAA": ("1", 5_050_000, "+"), "BBB": ("2", 5_100_000, "-"), "CCC": ("3", 5_150_000, "+")}
 # Probe → symbols that the design has of it; two probes of one gene.
@@ -32,22 +30,9 @@ PROBES = {
 LENGTH = 2_000
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture(scope="module")
-def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("world") / "lake"
-    fill(world, Lake(no_spark, str(place)))
-    return place
-
-
 @pytest.fixture
-def lake(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("kgp.job.get_session", no_spark)
-    return Path(shutil.copytree(template, tmp_path / "lake"))
+def lake(world_copy: Path) -> Path:
+    return world_copy
 
 
 @pytest.fixture

@@ -41,9 +41,7 @@ from matrix_world import (
     VALUES,
     World,
     columns_of,
-    fill,
     load_row,
-    make_world,
     no_spark,
     people_of,
     put,
@@ -64,24 +62,9 @@ SOURCES = (
 )
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
-    return make_world()
-
-
-@pytest.fixture(scope="module")
-def template(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("world") / "lake"
-    fill(world, Lake(no_spark, str(place)))
-    return place
-
-
 @pytest.fixture
-def lake(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A copy of the made-up lake that may be changed."""
-    monkeypatch.setattr("kgp.job.get_session", no_spark)
-    shutil.copytree(template, tmp_path / "lake")
-    return Lake(no_spark, str(tmp_path / "lake"))
+def lake(world_copy: Path) -> Lake:
+    return Lake(no_spark, str(world_copy))
 
 
 @pytest.fixture
@@ -145,9 +128,7 @@ def versions(lake: Lake) -> dict[str, int | None]:
 # ------------------------------------------------------------------------------------------------ the same again
 
 
-def test_building_again_gives_the_same_bytes(
-    lake: Lake, build: Callable[..., Report], template: Path
-) -> None:
+def test_building_again_gives_the_same_bytes(lake: Lake, build: Callable[..., Report]) -> None:
     options = {"profile": "gtex", "kinship": "none", "n_factors": 3, "prune_max_r2": 0.98}
     build(**options)
     first = {name: row_groups(lake, name) for name in MATRICES[1:]}

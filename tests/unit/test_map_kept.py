@@ -15,7 +15,8 @@ from kgp.io.block_results import BlockResults
 from kgp.job import Context, run_job
 from kgp.jobs import map_cuts, map_run
 from kgp.jobs.list_top import LIST_TOP
-from kgp.jobs.map_cuts import ContigRows, Place, plan_cis
+from kgp.jobs.map_cuts import plan_cis
+from kgp.jobs.map_places import ContigRows, Place
 from kgp.jobs.map_run import BlockTask
 from kgp.jobs.show_eqtl import SHOW_EQTL
 from kgp.params import EqtlShow, EqtlTop

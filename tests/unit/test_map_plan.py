@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kgp.errors import UsageError
 from kgp.genome import get_build
 from kgp.io.parts import TablePart
-from kgp.jobs.map_cuts import ContigRows, Place, find_windows, order_places, plan_cis, plan_trans
+from kgp.jobs.map_cuts import plan_cis, plan_trans
+from kgp.jobs.map_places import ContigRows, Place, find_windows, order_places
 from kgp.jobs.map_plan import describe_map, name_map, resolve_contigs, resolve_window
 from map_sets import make_params
 

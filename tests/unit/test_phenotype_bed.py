@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from kgp.errors import BuildError, FormatError, InputError
 from kgp.genome import GRCH37, GRCH38
+from kgp.io.expression.measure import MAX_VALUE, MIN_RANGE
 from kgp.io.matrix_sets import PHENOTYPE_PLACES
-from kgp.io.phenotype_bed import MAX_VALUE, MIN_RANGE, OwnPhenotypes, read_phenotype_bed
+from kgp.io.phenotype_bed import OwnPhenotypes, read_phenotype_bed
 from kgp.tables import EQTL_PHENOTYPES
 
 FASTQTL = """\

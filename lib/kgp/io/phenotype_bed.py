@@ -28,6 +28,7 @@ from kgp.io.expression.cells import find_delimiter, split_cells
 from kgp.io.expression.header import read_top
 from kgp.io.expression.layout import MatrixLayout, read_layout
 from kgp.io.expression.lines import NO_VALUES, LineParser
+from kgp.io.expression.measure import IMMEASURABLE, explain_immeasurable, find_immeasurable
 from kgp.io.expression.place import BAD_PLACE, Phenotype, PlaceFinder, PlaceProblem
 from kgp.io.expression.words import LEADING, fold
 from kgp.io.matrix_sets import PHENOTYPE_PLACES
@@ -39,13 +40,6 @@ from kgp.tables import EQTL_PHENOTYPES
 
 # Text that is parsed at once.
 CHUNK_BYTES = 4 << 20
-
-# No unit has such values; the fourth powers of what is less, summed over people and phenotypes, stay finite.
-MAX_VALUE = 1e60
-TOO_LARGE = "too large"
-# Nor are there phenotypes that differ by less: the fourth powers of their differences would be rounded to 0.
-MIN_RANGE = 1e-60
-TOO_SMALL = "too small"
 
 _GIVE_BED = (
     "Give a BED with one header line: #chr start end phenotype_id and a column a person; QTLtools' has #chr start end "
@@ -185,7 +179,7 @@ def _read_lines(layout: MatrixLayout) -> _Lines:
 def _add(lines: _Lines, block: Block, finder: PlaceFinder, n_before: int) -> list[BadLine]:
     """Add the lines of a block; gives those whose place is damaged, or a value beyond all measure."""
     bad = []
-    measures = _find_immeasurable(block.values)
+    measures = find_immeasurable(block.values)
     for at, cells in enumerate(zip(*block.texts, strict=True)):
         row = int(block.rows[at])
         try:
@@ -195,43 +189,10 @@ def _add(lines: _Lines, block: Block, finder: PlaceFinder, n_before: int) -> lis
             bad.append(block.lines.reject(row, BAD_PLACE, str(problem)))
             continue
         if (kind := measures.get(at)) is not None:
-            explain = _explain_too_large if kind == TOO_LARGE else _explain_too_small
-            said = explain(finder.layout, lines.phenotypes[-1].id, block.values[at])
+            said = explain_immeasurable(kind, finder.layout, lines.phenotypes[-1].id, block.values[at])
             bad.append(block.lines.reject(row, kind, said))
     lines.values.append(block.values)
     return bad
-
-
-def _find_immeasurable(values: NDArray[np.float64]) -> dict[int, str]:
-    """Row → why its values are beyond all measure."""
-    is_too_large = (np.abs(values) > MAX_VALUE).any(axis=1)
-    with np.errstate(over="ignore"):
-        ranges = np.fmax.reduce(values, axis=1) - np.fmin.reduce(values, axis=1)
-    is_too_small = (ranges > 0) & (ranges < MIN_RANGE)
-    return {
-        **dict.fromkeys(np.flatnonzero(is_too_small).tolist(), TOO_SMALL),
-        **dict.fromkeys(np.flatnonzero(is_too_large).tolist(), TOO_LARGE),
-    }
-
-
-def _explain_too_small(layout: MatrixLayout, phenotype_id: str, values: NDArray[np.float64]) -> str:
-    """By how much the values of a line differ."""
-    lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
-    return (
-        f"{phenotype_id}: its {layout.n_cells - layout.n_leading:,} values lie between {lowest:g} and {highest:g}: no "
-        "expression differs by so little"
-    )
-
-
-def _explain_too_large(layout: MatrixLayout, phenotype_id: str, values: NDArray[np.float64]) -> str:
-    """The first value of a line that is beyond `MAX_VALUE`, and how many there are."""
-    columns = np.flatnonzero(np.abs(values) > MAX_VALUE)
-    column = int(columns[0])
-    more = f", and {len(columns) - 1:,} more in the line" if len(columns) > 1 else ""
-    return (
-        f"{phenotype_id}: column {layout.n_leading + column + 1} ({layout.runs[column]}): {values[column]:g} is larger "
-        f"than any expression{more}"
-    )
 
 
 def _explain(bad: Sequence[BadLine], path: str) -> FormatError:
@@ -240,7 +201,7 @@ def _explain(bad: Sequence[BadLine], path: str) -> FormatError:
     kinds = Counter(one.kind for one in bad).most_common()
     more = f" {len(bad):,} lines can't be read ({', '.join(f'{kind}: {n:,}' for kind, n in kinds)})."
     # Some reasons begin with the phenotype's id, which is as it is.
-    is_plain = first.kind not in (BAD_PLACE, TOO_LARGE, TOO_SMALL)
+    is_plain = first.kind not in (BAD_PLACE, *IMMEASURABLE)
     said = upper_first(first.reason) if is_plain else first.reason
     if first.kind == NO_VALUES:
         said = said.replace(" runs", " people")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from deltalake.transaction import AddAction
 
-from kgp.amounts import count, format_seconds, upper_first
 from kgp.errors import InputError, LakeError, UsageError
 from kgp.genome import ReferenceBuild, get_build
 from kgp.io.block_results import BlockResults
@@ -18,18 +17,26 @@ from kgp.io.parts import TablePart, read_part
 from kgp.io.predicates import in_list
 from kgp.job import Context, Job, Report
 from kgp.jobs import map_run
-from kgp.jobs.map_block import NO_VARIANT, Finished, MapMode, Scope
-from kgp.jobs.map_cuts import ContigRows, Place, PlannedBlock, order_places, plan_cis, plan_trans
+from kgp.jobs.map_block import NO_VARIANT, Finished, MapMode
+from kgp.jobs.map_cuts import PlannedBlock, plan_cis, plan_trans
 from kgp.jobs.map_finemap import prepare_finemap
 from kgp.jobs.map_independent import prepare_independent
-from kgp.jobs.map_interaction import MENDS as INTERACTION_MENDS
 from kgp.jobs.map_interaction import prepare_interaction
 from kgp.jobs.map_nominal import prepare_nominal
 from kgp.jobs.map_permute import prepare_permute
+from kgp.jobs.map_places import ContigRows, Place, order_places
 from kgp.jobs.map_plan import describe_map, name_map, resolve_contigs, resolve_window
-from kgp.jobs.map_read import BlockSource, SetDesign, make_designs
+from kgp.jobs.map_read import BlockSource, make_designs
+from kgp.jobs.map_report import (
+    NAME,
+    name_dropped,
+    name_mends,
+    name_useless,
+    report_known,
+    report_mapping,
+    tell_useless,
+)
 from kgp.jobs.map_run import BlockTask, MappedBlocks, remove_left, run_blocks, write_rows
-from kgp.jobs.map_trans import MENDS as TRANS_MENDS
 from kgp.jobs.map_trans import prepare_trans
 from kgp.jobs.matrix_lookup import find_set
 from kgp.jobs.one_core import on_one_core
@@ -51,7 +58,6 @@ from kgp.tables import (
 
 _RESULTS = (EQTL_NOMINAL, EQTL_TOP, EQTL_INDEPENDENT, EQTL_CREDIBLE_SETS, EQTL_INTERACTION, EQTL_TRANS)
 
-_MENDS = {**TRANS_MENDS, **INTERACTION_MENDS}
 # Row groups that are read at the same time: of ten million variants there are a thousand, each a request or two.
 _READS_AT_ONCE = 16
 
@@ -87,7 +93,7 @@ def _run(context: Context, params: EqtlMap) -> Report:
     if results.replaces not in (None, replaces):
         results.remove()  # a run that was killed when its mapping had been named left them
     if map_id in known and not params.replace:
-        return _report_known(known[map_id])
+        return report_known(known[map_id])
 
     def list_sets() -> set[str]:
         return {row["matrix_id"] for row in context.fetch(EQTL_MATRICES, ["matrix_id"])}
@@ -109,9 +115,9 @@ def _run(context: Context, params: EqtlMap) -> Report:
     if not mapped.tally.n_pairs:
         task.results.remove()
         raise InputError(
-            f"Nothing can be tested: {_name_dropped(mapped.tally.dropped) or 'no phenotype is wanted'}.",
+            f"Nothing can be tested: {name_dropped(mapped.tally.dropped) or 'no phenotype is wanted'}.",
             where=f"set {params.name}",
-            mend=_name_mends(mapped.tally.dropped, mode.scope),
+            mend=name_mends(mapped.tally.dropped, mode.scope),
         )
     finished = mode.finish(mapped.rows, mapped.tally)
     files = _files_of(context, mode, mapped, finished)
@@ -122,7 +128,7 @@ def _run(context: Context, params: EqtlMap) -> Report:
         "name": params.name,
         "mode": params.mode,
         "model": params.model,
-        "parameters": {**parameters, **_name_useless(designs)},
+        "parameters": {**parameters, **name_useless(designs)},
         "df": finished.df or max(designs[contig].design.df for contig in contigs),
         "n_samples": n_samples,
         "n_phenotypes": mapped.tally.n_phenotypes,
@@ -138,7 +144,9 @@ def _run(context: Context, params: EqtlMap) -> Report:
         # A job that began between the two commits took the rows for what an unfinished run had left.
         context.commit(mode.table, files, [map_id])
     task.results.remove()
-    return _report(row, mode, n_rows, [*finished.notes, *_tell_useless(designs)], len(blocks), mapped.n_kept)
+    return report_mapping(
+        row, mode, n_rows, [*finished.notes, *tell_useless(designs)], len(blocks), mapped.n_kept
+    )
 
 
 def _find_window(mode: MapMode, params: EqtlMap, matrix_set: Mapping[str, Any]) -> int | None:
@@ -263,56 +271,8 @@ def _count_committed(context: Context, mode: MapMode, map_id: str) -> int:
     return sum(n for by_id in found.values() for n in by_id.values())
 
 
-def _name_useless(designs: Mapping[str, SetDesign]) -> dict[str, str]:
-    """Covariates that are not used, for the record."""
-    dropped = dict.fromkeys(name for one in designs.values() for name in one.dropped)
-    return {"covariates_left_out": ",".join(dropped)} if dropped else {}
-
-
-def _tell_useless(designs: Mapping[str, SetDesign]) -> list[str]:
-    dropped = {name: reason for one in designs.values() for name, reason in one.dropped.items()}
-    return [f"covariate {name} is left out: {reason}" for name, reason in dropped.items()]
-
-
-def _name_dropped(dropped: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason}: {n:,}" for reason, n in sorted(dropped.items()))
-
-
-def _name_mends(dropped: Mapping[str, int], scope: Scope) -> str:
-    """What to do where nothing could be tested: first what the mode's own options can."""
-    of_mode = [mend for reason, mend in _MENDS.items() if reason in dropped]
-    window = " or a wider window" if scope == "cis" else ""
-    mends = ", ".join([*of_mode, f"build a set with other phenotypes{window}", "or map other contigs"])
-    return f"{upper_first(mends)}."
-
-
-def _report(
-    row: Mapping[str, Any], mode: MapMode, n_rows: int, notes: Sequence[str], n_blocks: int, n_kept: int
-) -> Report:
-    figures = row["figures"]
-    found = f", {count(int(figures['n_egenes']), 'eGene')}" if "n_egenes" in figures else ""
-    said = (
-        f"set {row['name']}, {row['mode']} ({row['model']}): {count(row['n_phenotypes'], 'phenotype')}, "
-        f"{count(row['n_pairs'], 'pair')}{found} in {format_seconds(row['seconds'])}"
-    )
-    details = {name: row[name] for name in ("map_id", "matrix_id", "df", "n_phenotypes", "n_pairs")}
-    details |= {name: dict(row[name]) for name in ("dropped", "figures", "parameters")}
-    details |= {"blocks": n_blocks, "blocks_kept": n_kept}
-    dropped = [f"not tested: {_name_dropped(row['dropped'])}"] if row["dropped"] else []
-    return Report(
-        MAP_EQTL.name, True, said, rows={mode.table.name: n_rows}, details=details, notes=[*dropped, *notes]
-    )
-
-
-def _report_known(row: Mapping[str, Any]) -> Report:
-    said = f"set {row['name']} is mapped so already ({row['mode']}, {row['model']}), nothing to do"
-    details = {name: row[name] for name in ("map_id", "matrix_id", "df", "n_phenotypes", "n_pairs")}
-    details |= {name: dict(row[name]) for name in ("dropped", "figures", "parameters")}
-    return Report(MAP_EQTL.name, False, said, details=details)
-
-
 MAP_EQTL = Job(
-    name="map_eqtl",
+    name=NAME,
     summary="map eQTLs of a matrix set: nominal, permute, independent, finemap, interaction or trans",
     params=EqtlMap,
     reads=(EQTL_MATRICES, EQTL_PHENOTYPES, EQTL_GENOTYPES, EQTL_COVARIATES, COVARIATES),

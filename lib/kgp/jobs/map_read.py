@@ -25,7 +25,8 @@ from kgp.io.matrix_sets import (
     read_phenotypes,
 )
 from kgp.jobs.map_block import CONSTANT, CONSTANT_BESIDE, MISSING_VALUES, MapBlock, Tally
-from kgp.jobs.map_cuts import PlannedBlock, find_windows
+from kgp.jobs.map_cuts import PlannedBlock
+from kgp.jobs.map_places import find_windows
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from kgp.eqtl.design import Floats, Ints, standardise_genotypes, standardise_phe
 from kgp.eqtl.trans import count_trans, map_trans
 from kgp.job import Context
 from kgp.jobs.map_block import CONSTANT_GENOTYPE, Finished, MapBlock, Scope, Tally, describe_pairs
-from kgp.jobs.map_cuts import find_windows
+from kgp.jobs.map_places import find_windows
 from kgp.params import EqtlMap
 from kgp.table import Table
 from kgp.tables import EQTL_TRANS
