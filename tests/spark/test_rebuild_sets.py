@@ -685,8 +685,8 @@ def test_debris_is_what_is_none_at_the_moment_of_its_removal(
     monkeypatch.setattr(delta, "UNFINISHED", datetime.timedelta(0))
     find = Lake._find_debris
 
-    def name_it_then(self: Lake, table: Any, given_up: Any) -> list[str]:
-        found = find(self, table, given_up)
+    def name_it_then(self: Lake, table: Any, *given: Any) -> list[str]:
+        found = find(self, table, *given)
         if found and not lake.fetch(t.EQTL_MATRICES).num_rows:
             write_deltalake(
                 lake.path(t.EQTL_MATRICES),
