@@ -31,12 +31,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from deltalake import DeltaTable
 from eqtl_part import begin_part, tell_part
 from map_jobs import SPARK_NOMINAL, WIDE_NOMINAL, WIDE_SET, WIDE_WINDOW, list_jobs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kgp import tables as t
+from kgp.table import Table
 from map_sets import read_real_set, read_rows
 
 HERE = Path(__file__).resolve().parent
@@ -194,10 +196,17 @@ def run_jobs(
                     if number == 0:
                         demand_same_rows(rows, name, read_map(lake, mode, job["map_id"]))
                     n_pairs[name] = job["pairs"]
+                    remove_replaced(lake, mode)
             if name == WIDE_NOMINAL:
                 del rows[name]  # three gigabytes
     demand_close_rows(rows["nominal"], rows.pop(SPARK_NOMINAL))
     return seconds, n_pairs
+
+
+def remove_replaced(lake: Path, mode: str) -> None:
+    """Remove the files of mappings that were made again: a wide one has half a gigabyte."""
+    table = DeltaTable(str(lake / table_of(mode).name))
+    table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
 
 
 def measure_rate(lake: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -215,9 +224,14 @@ def pin(cores: int) -> Callable[[], None]:
     return lambda: os.sched_setaffinity(0, chosen)
 
 
-def read_map(lake: Path, name: str, map_id: str) -> pa.Table:
+def read_map(lake: Path, mode: str, map_id: str) -> pa.Table:
     """The rows of a mapping, by key."""
-    return read_rows(lake, t.EQTL_NOMINAL if name == "nominal" else t.EQTL_TOP, f"map_id = '{map_id}'")
+    return read_rows(lake, table_of(mode), f"map_id = '{map_id}'")
+
+
+def table_of(mode: str) -> Table:
+    """Where a mode has its rows."""
+    return t.EQTL_NOMINAL if mode == "nominal" else t.EQTL_TOP
 
 
 def demand_same_rows(known: dict[str, pa.Table], name: str, rows: pa.Table) -> None:
