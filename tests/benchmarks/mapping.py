@@ -181,15 +181,12 @@ def run_jobs(
                         demand_same_rows(rows, name, read_map(lake, mode, job["map_id"]))
                     n_pairs[name] = job["pairs"]
                     remove_replaced(lake, mode)
-                beside.get(name, _nothing)()
+                if name in beside:
+                    beside[name]()
             if name == WIDE_NOMINAL:
                 del rows[name]  # three gigabytes
     demand_close_rows(rows["nominal"], rows.pop(SPARK_NOMINAL))
     return seconds, n_pairs
-
-
-def _nothing() -> None:
-    """Nothing takes turns with most jobs."""
 
 
 def remove_replaced(lake: Path, mode: str) -> None:

@@ -148,6 +148,10 @@ class Lake:
         with self._explained(table):
             return fetch_all_rows(self, table, where)
 
+    def list_named(self, ledger: str, column: str) -> frozenset[str]:
+        """Ids that a ledger, named by its table, has in its key column now."""
+        return frozenset(self.fetch_all(TABLES[ledger])[column].to_pylist())
+
     def put(
         self, table: Table, rows: Iterable[Mapping[str, Any]], where: str | None, *, note: str = ""
     ) -> int:
@@ -180,8 +184,7 @@ class Lake:
         column = table.ledger_column
         if column is None or table.ledger is None:
             return rows
-        known = sorted(self.fetch_all(TABLES[table.ledger])[column].to_pylist())
-        return rows.where(rows[column].isin(known))
+        return rows.where(rows[column].isin(sorted(self.list_named(table.ledger, column))))
 
     def parts(self, table: Table, **wanted: Unpack[PartsWanted]) -> list[TablePart]:
         """Parts of files that hold the wanted valid rows, for tasks that read them; see `kgp.io.part_plans`."""
@@ -226,14 +229,11 @@ class Lake:
             table name → ledger ids that were removed; only tables that had debris.
         """
         removed: dict[str, list[str]] = {}
-        named = cache(self._list_named)  # by several tables' ledger; what is removed is looked up again
+        named = cache(self.list_named)  # by several tables' ledger; what is removed is looked up again
         for table in tables:
             if self._find_debris(table, given_up, named):
                 commit_again(self.place, partial(self._delete_debris, table, given_up, removed))
         return removed
-
-    def _list_named(self, ledger: str, column: str) -> frozenset[str]:
-        return frozenset(self.fetch_all(TABLES[ledger])[column].to_pylist())
 
     def _find_debris(
         self,
@@ -253,7 +253,7 @@ class Lake:
 
     def _delete_debris(self, table: Table, given_up: Collection[str], removed: dict[str, list[str]]) -> None:
         # Looked for again while nobody else commits: what has been named meanwhile is none.
-        orphans = self._find_debris(table, given_up, self._list_named)
+        orphans = self._find_debris(table, given_up, self.list_named)
         if orphans and table.ledger_column is not None:
             self.open(table).delete(in_list(table.ledger_column, orphans))
             removed[table.name] = orphans

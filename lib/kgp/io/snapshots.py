@@ -47,7 +47,7 @@ def take_snapshot(lake: Lake, table: Table) -> tuple[DeltaTable, frozenset[str] 
     ledger = TABLES[table.ledger]
 
     def read() -> tuple[DeltaTable, frozenset[str]]:
-        known = frozenset(lake.fetch_all(ledger)[column].to_pylist())
+        known = lake.list_named(ledger.name, column)
         return lake.open(table), known
 
     return _read_unchanged(lake, [ledger], read)

@@ -26,9 +26,9 @@ MAX_VALUES = 1 << 25
 # Work of a block, as estimated: a tenth of all, so that cores end at the same time, within these bounds: short enough
 # that little is lost by a kill, long enough that what its neighbours read, too, is a small part.
 _BLOCKS = 10
+LEAST_BLOCK_SECONDS, BLOCK_SECONDS = 0.4, 4.0
 # Parts of a block that are only the rounding of sums.
 _ROUNDING = 1e-9
-LEAST_BLOCK_SECONDS, BLOCK_SECONDS = 0.4, 4.0
 # That of a trans block, which reads and standardises all phenotypes before.
 TRANS_BLOCK_SECONDS = 15.0
 
@@ -200,19 +200,19 @@ def _cut(
     """Rows of consecutive whole groups: blocks of about equal work, fewer rows where they have too many variants."""
     work = float(seconds[mapped].sum())
     # Equal blocks end at the same time; a last one of what is left would be waited for.
-    n_blocks = max(1, math.ceil(work / block_seconds - _ROUNDING))
+    of_each = work / max(1, math.ceil(work / block_seconds - _ROUNDING))
     block: list[int] = []
-    done, edge, start, stop = 0.0, work / n_blocks, 0, 0
+    done, edge, start, stop = 0.0, of_each, 0, 0
     for group in _groups(places, mapped):
         more = float(seconds[group].sum())
         first, last = int(windows[group, 0].min()), int(windows[group, 1].max())
         n_variants = max(stop, last) - min(start, first)
-        is_full = done + more / 2 > edge
-        if block and (is_full or n_variants > max_variants):
+        middle = done + more / 2
+        if block and (middle > edge or n_variants > max_variants):
             yield block
             block = []
-        while is_full and edge < done + more / 2:
-            edge += work / n_blocks
+        while edge < middle:
+            edge += of_each
         if not block:
             start, stop = first, last
         block += group
